@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Table sizes. The TypeScript side reads them from the objects' BTF. */
+#ifndef SLUICE_LIMITS_H
+#define SLUICE_LIMITS_H
+
+enum limits {
+	/* One bank: a 64-bit summary over 64 words. */
+	MAX_RULES = 4096,
+	RULE_WORDS = 64,
+
+	MAX_ADDRESS_CLASSES = 8192,
+	/* Classes of all other fields together: ports, flags, types, traits, interfaces. */
+	MAX_FIELD_CLASSES = 8192,
+	/* One half of the bitmap table: source, destination, then field classes. */
+	BITMAPS_DESTINATION = MAX_ADDRESS_CLASSES,
+	BITMAPS_FIELD = 2 * MAX_ADDRESS_CLASSES,
+	BITMAPS = 2 * MAX_ADDRESS_CLASSES + MAX_FIELD_CLASSES,
+
+	/* Counters live by slot; a slot keeps its rule through edits and restarts. */
+	MAX_RULE_SLOTS = 8192,
+	MAX_LIMITS = 1024,
+	MAX_BUCKETS = 131072,
+	MAX_CONNECTIONS = 131072,
+	MAX_FRAGMENTS = 16384,
+
+	MAX_INTERFACE_SLOTS = 256,
+	/* Interfaces below this index are found in an array, others in a hash. */
+	DIRECT_IFINDEX = 4096,
+
+	/* 64-byte lines behind the address tables: 1 M random /32 need about 200 k. */
+	MAX_ADDRESS_LINES = 524288,
+
+	MAX_CPU_TARGETS = 1024,
+	MAX_CPUS = 256,
+	MAX_TX_PORTS = 256,
+	SOCKET_QUEUES = 64,
+	MAX_SOCKETS = 1024,
+
+	MAX_VLAN_TAGS = 2,
+	MAX_EXTENSION_HEADERS = 8,
+
+	EVENT_BYTES = 128,
+	EVENT_RING_BYTES = 1048576,
+	TRACE_STEPS = 64,
+};
+
+/* Layout of the table of 16-bit classes; every section is a multiple of one line (32 classes). */
+enum class_sections {
+	/* Destination port: TCP, UDP, SCTP, 65,536 each. */
+	SECTION_DESTINATION_PORT = 0,
+	/* Packets without ports, by protocol number: IPv4, IPv6, then later fragments IPv4, IPv6. */
+	SECTION_PROTOCOL = 196608,
+	SECTION_SOURCE_PORT = 197632,
+	/* TCP flags (256), ICMP type and code (65,536), ICMPv6 the same. */
+	SECTION_TCP_FLAGS = 394240,
+	SECTION_ICMP = 394496,
+	SECTION_ICMPV6 = 460032,
+	SECTION_TRAITS = 525568,
+	SECTION_INTERFACE = 525696,
+	CLASS_TABLE_ENTRIES = 525952,
+	CLASSES_PER_LINE = 32,
+};
+
+#endif

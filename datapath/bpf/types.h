@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Keys, values and enums of all tables: the one source; TypeScript codecs are generated from it. */
+#ifndef SLUICE_TYPES_H
+#define SLUICE_TYPES_H
+
+#include <linux/types.h>
+#include "limits.h"
+
+enum rule_action {
+	ACTION_ACCEPT = 1,
+	ACTION_DROP,
+	ACTION_PASS,
+	ACTION_LIMIT,
+	ACTION_REDIRECT_CPU,
+	ACTION_REDIRECT_PORT,
+	ACTION_REDIRECT_SOCKET,
+};
+
+enum rule_flags {
+	/* The policy only reports: the walk goes on behind it. */
+	RULE_AUDIT = 1,
+	/* A policy's defaultAction; a Drop spares replies to the node's own connections. */
+	RULE_DEFAULT = 2,
+};
+
+enum verdict {
+	VERDICT_PASS,
+	VERDICT_DROP,
+	VERDICT_REDIRECT,
+	VERDICT_ABORTED,
+	VERDICTS,
+};
+
+/* Why a packet got its verdict. Names in kebab case are what people see. */
+enum reason {
+	REASON_NO_RULE,
+	REASON_NOT_JUDGED,
+	REASON_NOT_IP,
+	REASON_RULE,
+	REASON_DEFAULT,
+	REASON_LIMIT,
+	REASON_REDIRECT,
+	REASON_ESTABLISHED,
+	REASON_TRUNCATED,
+	REASON_VLAN_DEPTH,
+	REASON_EXTENSION_HEADERS,
+	/* A table lookup that cannot fail failed: XDP_ABORTED. */
+	REASON_INTERNAL,
+	REASONS = 16,
+};
+
+/* What a matching rule did to the packet, for events and traces. */
+enum effect {
+	EFFECT_NONE,
+	EFFECT_ACCEPT,
+	EFFECT_DROP,
+	EFFECT_PASS,
+	EFFECT_WITHIN_LIMIT,
+	EFFECT_ABOVE_LIMIT,
+	EFFECT_REDIRECT,
+	EFFECT_ESTABLISHED,
+	/* Audit policies: what would have happened is in the other bits. */
+	EFFECT_AUDIT = 128,
+};
+
+enum trait {
+	TRAIT_FRAGMENT = 1,
+	TRAIT_IP_OPTIONS = 2,
+	TRAIT_SAME_ADDRESS = 4,
+	TRAIT_MARTIAN_SOURCE = 8,
+	TRAIT_ZERO_PORT = 16,
+	TRAIT_IMPOSSIBLE_TCP_FLAGS = 32,
+};
+
+enum field {
+	FIELD_SOURCE = 1,
+	FIELD_DESTINATION = 2,
+	FIELD_PORT = 4,
+	FIELD_SOURCE_PORT = 8,
+	FIELD_DETAIL = 16,
+	FIELD_TRAITS = 32,
+};
+
+enum generation_flags {
+	GENERATION_PASS_UNPARSABLE = 1,
+	GENERATION_CONNECTIONS = 2,
+};
+
+enum limit_unit { LIMIT_PACKETS, LIMIT_BYTES };
+enum limit_scope { LIMIT_NODE, LIMIT_SOURCE };
+
+/* Everything one packet needs to know about the rules in force: changes only while inactive. */
+struct generation {
+	__u32 number;
+	/* 0 or 1: the half of the rule and class tables. */
+	__u32 rules_half;
+	/* 0 or 1: the half of the IPv4 top table. */
+	__u32 v4_half;
+	/* enum field: fields that at least one rule constrains. */
+	__u32 fields;
+	/* enum generation_flags */
+	__u32 flags;
+	/* First line and mask of the IPv6 bucket table; mask + 1 buckets. */
+	__u32 v6_buckets;
+	__u32 v6_bucket_mask;
+	/* First line and count of the intervals from prefixes shorter than /48. */
+	__u32 v6_short;
+	__u32 v6_short_count;
+	/* Events: one per this many ns per CPU, and how many at once. 0: no events. */
+	__u32 event_interval_ns;
+	__u32 event_burst;
+	__u32 pad;
+};
+
+struct control {
+	/* Index of the generation in force: one 32-bit store flips it. */
+	__u32 active;
+	__u32 pad;
+	struct generation generations[2];
+};
+
+/* Which rules accept a class. */
+struct rule_bitmap {
+	/* Bit w is set when words[w] is not zero. */
+	__u64 summary;
+	__u64 words[RULE_WORDS];
+};
+
+struct rule {
+	/* enum rule_action */
+	__u8 action;
+	/* enum rule_flags */
+	__u8 flags;
+	/* First rule behind this rule's policy. */
+	__u16 resume;
+	/* Index of the rule's counters and name. */
+	__u32 slot;
+	/* ACTION_LIMIT: index in limits. ACTION_REDIRECT_*: first target. */
+	__u32 target;
+	/* ACTION_REDIRECT_CPU: how many targets. */
+	__u32 target_count;
+	/* An event for one packet of this many; 0: none. */
+	__u32 log_one_in;
+	__u32 pad;
+};
+
+/* Token bucket as a time: see limiter.h. Times in 1/16 ns. */
+struct limit {
+	/* Time that 2^20 units (packets or bytes) take, in 1/16 ns. */
+	__u64 cost;
+	/* Time of a full bucket. */
+	__u64 burst;
+	__u32 unit;
+	__u32 scope;
+	__u32 v4_prefix;
+	__u32 v6_prefix;
+};
+
+struct bucket_key {
+	__u32 slot;
+	__u32 address[4];
+};
+
+/* 64 bytes of the address tables; what it holds depends on what points to it (addresses.h). */
+struct line {
+	__u64 words[8];
+};
+
+struct interface {
+	/* 1 … MAX_INTERFACE_SLOTS − 1; 0: not ours. */
+	__u32 slot;
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct rule_counter {
+	__u64 packets;
+	__u64 bytes;
+	/* Limit rules: the part that was above the rate. */
+	__u64 exceeded_packets;
+	__u64 exceeded_bytes;
+};
+
+/* The rule a slot counts for: "policy" and "rule", NUL-terminated. Kept beside the counters so that both
+ * outlive the agent. */
+struct rule_name {
+	char policy[256];
+	char rule[64];
+};
+
+/* Addresses are in network order as they stand in the packet; IPv4 fills the first word. */
+struct connection_key {
+	__u32 local[4];
+	__u32 remote[4];
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 family;
+	__u16 pad;
+};
+
+struct connection {
+	__u64 last_out_ns;
+	__u64 lifetime_ns;
+};
+
+struct fragment_key {
+	__u32 source[4];
+	__u32 destination[4];
+	__u32 id;
+	__u8 protocol;
+	__u8 family;
+	__u16 pad;
+};
+
+struct fragment {
+	__u64 until_ns;
+	__u32 slot;
+	__u8 verdict;
+	__u8 reason;
+	__u8 action;
+	__u8 pad;
+	__u32 target;
+	__u32 target_count;
+};
+
+struct event {
+	/* CLOCK_MONOTONIC */
+	__u64 time_ns;
+	__u32 slot;
+	__u32 ifindex;
+	/* Frame length, and how many bytes of it follow. */
+	__u16 length;
+	__u16 captured;
+	/* enum effect */
+	__u8 effect;
+	__u8 pad[3];
+	__u8 bytes[EVENT_BYTES];
+};
+
+/* In front of a passed packet (XDP metadata), for tc programs. */
+struct verdict_metadata {
+	__u32 magic;
+	__u32 slot;
+};
+
+enum { VERDICT_METADATA_MAGIC = 0x534c4331 };
+
+struct trace_step {
+	__u32 rule;
+	__u32 slot;
+	__u32 effect;
+};
+
+/* What a trace run saw; written only by the trace program. */
+struct trace {
+	__u32 generation;
+	__u32 family;
+	__u32 protocol;
+	__u32 vlan_tags;
+	__u32 source_port;
+	__u32 destination_port;
+	/* TCP flags, or ICMP type << 8 | code. */
+	__u32 detail;
+	__u32 traits;
+	/* 0: whole packet, 1: first, 2: later fragment. */
+	__u32 fragment;
+	__u32 interface_slot;
+	__u32 source_class;
+	__u32 destination_class;
+	__u32 port_class;
+	__u32 source_port_class;
+	__u32 detail_class;
+	__u32 traits_class;
+	__u32 interface_class;
+	__u32 verdict;
+	__u32 reason;
+	/* Slot of the deciding rule; 0: none. */
+	__u32 slot;
+	__u32 fields;
+	__u32 step_count;
+	struct trace_step steps[TRACE_STEPS];
+};
+
+#endif
