@@ -189,8 +189,12 @@ export interface Problem {
   readonly name?: string;
   /** Path inside the object, `spec.ingress[2].from[0].cidr`. */
   readonly field?: string;
+  /** 1-based line of that field in the source, when known. */
+  readonly line?: number;
   /** What is wrong. */
   readonly message: string;
   /** What to do about it. */
   readonly remedy: string;
+  /** Generation of the last good version of the object, when that stays in force. */
+  readonly keptGeneration?: number;
 }

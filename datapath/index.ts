@@ -1,0 +1,80 @@
+/**
+ * The kernel side of Sluice as a library: load compiled BPF objects, read and write their maps,
+ * attach, pin and test their programs. Needs Linux 5.15 or later and libbpf.so.1 (1.1 or later).
+ *
+ * @packageDocumentation
+ */
+export type { Codec, GlobalLayout, MapLayout, StructCodec } from "./codec.js";
+export { arrayOf, bool, bytes, s8, s16, s32, s64, u8, u16, u32, u64 } from "./codec.js";
+export type { DatapathErrorCode, SluiceErrorCode, SluiceErrorOptions } from "./errors.js";
+export { SluiceError, SystemError } from "./errors.js";
+export type {
+  BpfFd,
+  IfIndex,
+  LinkFd,
+  LinkId,
+  MapFd,
+  MapId,
+  ProgramFd,
+  ProgramId,
+} from "./handles.js";
+export { closeFd, ifIndex } from "./handles.js";
+export type { GlobalValue } from "./globals.js";
+export type { LoadOptions, OpenOptions } from "./object.js";
+export { BpfObject } from "./object.js";
+export type { ObjectMap, ObjectProgram } from "./object-parts.js";
+export { Program } from "./programs.js";
+export type { LinkInfo, MapInfo, ProgramInfo } from "./kernel-info.js";
+export { linkInfo, LinkType, mapInfo, programInfo } from "./kernel-info.js";
+export { listLinks, listMaps, listPrograms, mapFdById } from "./kernel-objects.js";
+export type { ExpectedMap } from "./map-layout.js";
+export { checkMap, mapDifferences } from "./map-layout.js";
+export { createMap, MapFlag, MapType } from "./map-create.js";
+export type { UpdateMode } from "./maps.js";
+export { BpfMap } from "./maps.js";
+export { possibleCpus } from "./per-cpu.js";
+export { PerCpuMap, sumCounters } from "./per-cpu-map.js";
+export { MappedArray } from "./mmap.js";
+export {
+  createPinFolder,
+  defaultBpffs,
+  isBpffs,
+  listPins,
+  openPin,
+  requireBpffs,
+  unpin,
+} from "./pin.js";
+export { AttachType, Link } from "./links.js";
+export { attachCgroup } from "./cgroup-attach.js";
+export type { AttachXdpOptions, XdpAttachment, XdpMode, XdpState } from "./xdp-attach.js";
+export { attachXdp, describeXdp, findXdpLink, queryXdp } from "./xdp-attach.js";
+export type { ClsactFilter, TcDirection, TcxPlace } from "./tc-attach.js";
+export {
+  attachClsact,
+  attachTcx,
+  detachClsact,
+  queryClsact,
+  queryTcx,
+} from "./tc-attach.js";
+export type { TestRunOptions, TestRunResult } from "./test-run.js";
+export { TcAction, testRun, testRunAsync, testRunLive, XdpAction } from "./test-run.js";
+export type { XdpContext } from "./xdp-context.js";
+export type {
+  DefaultRoute,
+  InterfaceAddress,
+  InterfaceXdp,
+  NetworkInterface,
+} from "./netlink.js";
+export {
+  InterfaceFlag,
+  interfaceByIndex,
+  interfaceByName,
+  listAddresses,
+  listDefaultRoutes,
+  listInterfaces,
+} from "./netlink.js";
+export type { InterfaceEvent, InterfaceWatch } from "./netlink-watch.js";
+export { watchInterfaces } from "./netlink-watch.js";
+export { netnsPath, withNetns } from "./netns.js";
+export type { CapabilityName } from "./capabilities.js";
+export { effectiveCapabilities, missingCapabilities } from "./capabilities.js";

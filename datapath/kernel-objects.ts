@@ -1,0 +1,81 @@
+import { datapathError, Errno } from "./errors.js";
+import type { BpfFd, LinkFd, MapFd, ProgramFd } from "./handles.js";
+import { closeFd } from "./handles.js";
+import type { LinkInfo, MapInfo, ProgramInfo } from "./kernel-info.js";
+import { linkInfo, mapInfo, programInfo } from "./kernel-info.js";
+import { isErrno, libbpf, libbpfError } from "./libbpf.js";
+
+type NextId = "bpf_prog_get_next_id" | "bpf_map_get_next_id" | "bpf_link_get_next_id";
+
+function* ids(call: NextId): Generator<number> {
+  const next = Buffer.alloc(4);
+  for (let id = 0; ; ) {
+    const result = libbpf()[call](id, next);
+    if (isErrno(result, Errno.ENOENT)) return;
+    if (result < 0) {
+      throw datapathError("SLUICE_SYSTEM_CALL", "cannot list what the kernel holds", {
+        cause: libbpfError(call, result),
+      });
+    }
+    id = next.readUInt32LE();
+    yield id;
+  }
+}
+
+type FdById = "bpf_prog_get_fd_by_id" | "bpf_map_get_fd_by_id" | "bpf_link_get_fd_by_id";
+
+/** Descriptor of what has this number; undefined when it ended meanwhile. */
+function fdById(call: FdById, id: number): number | undefined {
+  const fd = libbpf()[call](id);
+  if (fd >= 0) return fd;
+  if (isErrno(fd, Errno.ENOENT)) return undefined;
+  throw datapathError("SLUICE_SYSTEM_CALL", `cannot open number ${id} of the kernel`, {
+    cause: libbpfError(call, fd),
+  });
+}
+
+/** Opens a program by number; undefined when there is none. The caller closes it. */
+export function programFdById(id: number): ProgramFd | undefined {
+  return fdById("bpf_prog_get_fd_by_id", id) as ProgramFd | undefined;
+}
+
+/** Opens a map by number; undefined when there is none. The caller closes it. */
+export function mapFdById(id: number): MapFd | undefined {
+  return fdById("bpf_map_get_fd_by_id", id) as MapFd | undefined;
+}
+
+/** Opens a link by number; undefined when there is none. The caller closes it. */
+export function linkFdById(id: number): LinkFd | undefined {
+  return fdById("bpf_link_get_fd_by_id", id) as LinkFd | undefined;
+}
+
+function* each<Fd extends BpfFd, Info>(
+  next: NextId,
+  open: (id: number) => Fd | undefined,
+  read: (fd: Fd) => Info,
+): Generator<Info> {
+  for (const id of ids(next)) {
+    const fd = open(id);
+    if (fd === undefined) continue;
+    try {
+      yield read(fd);
+    } finally {
+      closeFd(fd);
+    }
+  }
+}
+
+/** All programs of this kernel, of whatever owner. */
+export function listPrograms(): readonly ProgramInfo[] {
+  return [...each("bpf_prog_get_next_id", programFdById, programInfo)];
+}
+
+/** All maps of this kernel, of whatever owner. */
+export function listMaps(): readonly MapInfo[] {
+  return [...each("bpf_map_get_next_id", mapFdById, mapInfo)];
+}
+
+/** All links of this kernel, of whatever owner. */
+export function listLinks(): readonly LinkInfo[] {
+  return [...each("bpf_link_get_next_id", linkFdById, linkInfo)];
+}

@@ -1,0 +1,120 @@
+import { datapathError, Errno } from "./errors.js";
+import type { IfIndex, ProgramId } from "./handles.js";
+import { isErrno, libbpf, libbpfError } from "./libbpf.js";
+import { decodeOpts, encodeOpts } from "./libbpf-opts.js";
+import type { Link } from "./links.js";
+import { attachError, AttachType, createLink } from "./links.js";
+import type { Program } from "./programs.js";
+
+/** Side of an interface, as the host sees it: ingress is what the interface receives. */
+export type TcDirection = "ingress" | "egress";
+
+/** Where a tcx program goes among those of others; the default is after all of them. */
+export type TcxPlace = "first" | "last";
+/** `BPF_F_BEFORE` and `BPF_F_AFTER` without a neighbour: the head and the tail of the list. */
+const placeFlags: Record<TcxPlace, number> = { first: 1 << 3, last: 0 };
+
+/**
+ * Attaches a tc program by a tcx link.
+ *
+ * @throws SluiceError SLUICE_TCX_UNSUPPORTED before kernel 6.6; SLUICE_NO_INTERFACE,
+ *   SLUICE_NO_CAPABILITY, SLUICE_ATTACH_FAILED
+ */
+export function attachTcx(
+  program: Program,
+  index: IfIndex,
+  direction: TcDirection,
+  place: TcxPlace = "last",
+): Link {
+  const type = direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
+  const made = createLink(program, index, type, placeFlags[place]);
+  if (typeof made !== "number") return made;
+  const tried = `cannot attach tc program ${program.name} to ${direction} of interface ${index}`;
+  if (isErrno(made, Errno.EINVAL)) {
+    throw datapathError("SLUICE_TCX_UNSUPPORTED", `${tried}: the kernel refused a tcx link`, {
+      cause: libbpfError("bpf_link_create", made),
+    });
+  }
+  throw attachError(tried, "bpf_link_create", made);
+}
+
+/** Programs attached by tcx, in the order in which they run. */
+export function queryTcx(index: IfIndex, direction: TcDirection): readonly ProgramId[] {
+  const type = direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
+  const capacity = 64;
+  const ids = Buffer.alloc(4 * capacity);
+  const opts = encodeOpts("progQuery", { prog_ids: ids, prog_cnt: capacity });
+  const result = libbpf().bpf_prog_query_opts(index, type, opts);
+  if (isErrno(result, Errno.ENOENT)) return [];
+  if (result < 0) {
+    const tried = `cannot ask for the tcx programs of interface ${index}`;
+    throw attachError(tried, "bpf_prog_query_opts", result);
+  }
+  const count = decodeOpts<"prog_cnt">("progQuery", opts).prog_cnt;
+  return Array.from({ length: count }, (_, at) => ids.readUInt32LE(4 * at) as ProgramId);
+}
+
+/** A tc program attached by a filter of the clsact qdisc, which needs no pin to outlive the process. */
+export interface ClsactFilter {
+  readonly ifIndex: IfIndex;
+  readonly direction: TcDirection;
+  /** Names the filter together with the priority; choose one that no other owner uses. */
+  readonly handle: number;
+  /** Lower runs first. */
+  readonly priority: number;
+}
+
+const attachPoint: Record<TcDirection, number> = { ingress: 1, egress: 2 };
+const replaceFlag = 1;
+
+function hookOf(index: IfIndex, direction: TcDirection): Buffer {
+  return encodeOpts("tcHook", { ifindex: index, attach_point: attachPoint[direction] });
+}
+
+/**
+ * Attaches a program by clsact, for kernels without tcx; a filter of the same handle and priority is
+ * replaced in place, without a gap.
+ *
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_ATTACH_FAILED
+ */
+export function attachClsact(program: Program, filter: ClsactFilter): void {
+  const { ifIndex, direction, handle, priority } = filter;
+  const tried = `cannot attach tc program ${program.name} to ${direction} of interface ${ifIndex}`;
+  const hook = hookOf(ifIndex, direction);
+  const created = libbpf().bpf_tc_hook_create(hook);
+  if (created < 0 && !isErrno(created, Errno.EEXIST)) {
+    throw attachError(tried, "bpf_tc_hook_create", created);
+  }
+  const opts = encodeOpts("tc", { prog_fd: program.fd, flags: replaceFlag, handle, priority });
+  const result = libbpf().bpf_tc_attach(hook, opts);
+  if (result < 0) throw attachError(tried, "bpf_tc_attach", result);
+}
+
+/** The program of a clsact filter; undefined when there is no such filter. */
+export function queryClsact(filter: ClsactFilter): ProgramId | undefined {
+  const { ifIndex, direction, handle, priority } = filter;
+  const opts = encodeOpts("tc", { handle, priority });
+  const result = libbpf().bpf_tc_query(hookOf(ifIndex, direction), opts);
+  // No clsact qdisc on the interface is EINVAL, no such filter ENOENT.
+  if (isErrno(result, Errno.ENOENT) || isErrno(result, Errno.EINVAL)) return undefined;
+  if (result < 0) {
+    const tried = `cannot ask for the tc filters of interface ${ifIndex}`;
+    throw attachError(tried, "bpf_tc_query", result);
+  }
+  return decodeOpts<"prog_id">("tc", opts).prog_id as ProgramId;
+}
+
+/**
+ * Removes one filter; the clsact qdisc stays, since other owners may have filters there.
+ *
+ * @returns false when there was none
+ */
+export function detachClsact(filter: ClsactFilter): boolean {
+  const { ifIndex, direction, handle, priority } = filter;
+  const opts = encodeOpts("tc", { handle, priority });
+  const result = libbpf().bpf_tc_detach(hookOf(ifIndex, direction), opts);
+  if (result >= 0) return true;
+  if (isErrno(result, Errno.ENOENT) || isErrno(result, Errno.EINVAL)) return false;
+  const tried = `cannot remove the tc filter of ${direction} of interface ${ifIndex}`;
+  throw attachError(tried, "bpf_tc_detach", result);
+}

@@ -1,0 +1,159 @@
+import { datapathError, Errno } from "./errors.js";
+import type { IfIndex, ProgramId } from "./handles.js";
+import { closeFd } from "./handles.js";
+import { linkInfo, LinkType, programInfo } from "./kernel-info.js";
+import { linkFdById, listLinks, programFdById } from "./kernel-objects.js";
+import { isErrno, libbpf, libbpfError } from "./libbpf.js";
+import { decodeOpts, encodeOpts } from "./libbpf-opts.js";
+import { attachError, AttachType, createLink, Link } from "./links.js";
+import { interfaceByIndex } from "./netlink.js";
+import type { Program } from "./programs.js";
+
+/** Where XDP runs: in the driver, in the stack before the skb is used, or on the card. */
+export type XdpMode = "native" | "generic" | "offload";
+
+/** `XDP_FLAGS_…_MODE`, from <linux/if_link.h>. */
+const modeFlags: Record<XdpMode, number> = { generic: 1 << 1, native: 1 << 2, offload: 1 << 3 };
+
+/** Programs attached to an interface, by mode; offload can be there beside one of the others. */
+export interface XdpState {
+  readonly native: ProgramId | undefined;
+  readonly generic: ProgramId | undefined;
+  readonly offload: ProgramId | undefined;
+}
+
+/**
+ * Asks by netlink what is attached to an interface of this network namespace, by whomever.
+ *
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NETLINK_FAILED
+ */
+export function queryXdp(index: IfIndex): XdpState {
+  const opts = encodeOpts("xdpQuery");
+  const result = libbpf().bpf_xdp_query(index, 0, opts);
+  if (result < 0) {
+    const cause = libbpfError("bpf_xdp_query", result);
+    const code = isErrno(result, Errno.ENODEV) ? "SLUICE_NO_INTERFACE" : "SLUICE_NETLINK_FAILED";
+    throw datapathError(code, `cannot ask for the XDP programs of interface ${index}`, { cause });
+  }
+  const found = decodeOpts<"drv_prog_id" | "skb_prog_id" | "hw_prog_id">("xdpQuery", opts);
+  const id = (value: number) => (value === 0 ? undefined : (value as ProgramId));
+  return {
+    native: id(found.drv_prog_id),
+    generic: id(found.skb_prog_id),
+    offload: id(found.hw_prog_id),
+  };
+}
+
+/** Mode and program of an interface in one line: `native program drop_tcp (id 12)`. */
+export function describeXdp(state: XdpState): string {
+  const parts = (["native", "generic", "offload"] as const).flatMap((mode) => {
+    const id = state[mode];
+    return id === undefined ? [] : [`${mode} program ${programName(id)} (id ${id})`];
+  });
+  return parts.length === 0 ? "no program" : parts.join(" and ");
+}
+
+function programName(id: ProgramId): string {
+  const fd = programFdById(id);
+  if (fd === undefined) return "that has gone";
+  try {
+    return programInfo(fd).name;
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/**
+ * The link that holds a program on an interface; undefined when there is none, as for programs that
+ * `ip link` attached. Interface numbers repeat across network namespaces, so the program decides.
+ */
+export function findXdpLink(index: IfIndex, program: ProgramId): Link | undefined {
+  for (const found of listLinks()) {
+    if (found.type !== LinkType.xdp || found.programId !== program) continue;
+    if (found.ifIndex !== index) continue;
+    const fd = linkFdById(found.id);
+    if (fd === undefined) continue;
+    if (linkInfo(fd).programId === program) return new Link(fd);
+    closeFd(fd);
+  }
+  return undefined;
+}
+
+export interface AttachXdpOptions {
+  readonly mode: XdpMode;
+  /** Whether a driver that refuses native mode is served by generic mode instead. */
+  readonly fallback?: boolean | undefined;
+}
+
+export interface XdpAttachment {
+  readonly link: Link;
+  readonly mode: XdpMode;
+  /** Why the mode is not the one that was asked for. */
+  readonly fallbackReason: string | undefined;
+}
+
+/**
+ * Attaches a program to an interface of this network namespace through a link of this process. What
+ * another owner attached is never replaced.
+ *
+ * @throws SluiceError SLUICE_XDP_FOREIGN_PROGRAM, SLUICE_XDP_MODE_CONFLICT,
+ *   SLUICE_XDP_NATIVE_UNSUPPORTED, SLUICE_MTU_TOO_LARGE, SLUICE_XDP_OFFLOAD_UNSUPPORTED,
+ *   SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_ATTACH_FAILED
+ */
+export function attachXdp(
+  program: Program,
+  index: IfIndex,
+  { mode, fallback = false }: AttachXdpOptions,
+): XdpAttachment {
+  const made = createLink(program, index, AttachType.xdp, modeFlags[mode]);
+  if (typeof made !== "number") return { link: made, mode, fallbackReason: undefined };
+  const error = xdpError(program, index, mode, made);
+  const isRefusedByDriver =
+    error.code === "SLUICE_XDP_NATIVE_UNSUPPORTED" || error.code === "SLUICE_MTU_TOO_LARGE";
+  if (mode !== "native" || !fallback || !isRefusedByDriver) throw error;
+  const generic = attachXdp(program, index, { mode: "generic" });
+  return { ...generic, fallbackReason: error.problem };
+}
+
+/** Above this, single-buffer native XDP does not fit a 4 KiB page on the drivers known. */
+const singleBufferMtu = 3498;
+
+function xdpError(program: Program, index: IfIndex, mode: XdpMode, result: number) {
+  const cause = libbpfError("bpf_link_create", result);
+  const found = interfaceByIndex(index);
+  const name = found?.name ?? `number ${index}`;
+  const tried = `cannot attach XDP program ${program.name} to interface ${name} in ${mode} mode`;
+  const fail = (code: Parameters<typeof datapathError>[0], why: string) =>
+    datapathError(code, `${tried}: ${why} (${cause.code})`, { cause });
+  if (found === undefined) return attachError(tried, "bpf_link_create", result);
+  if (isErrno(result, Errno.EEXIST) || isErrno(result, Errno.EBUSY)) {
+    const state = queryXdp(index);
+    if (state[mode] !== undefined) {
+      return fail("SLUICE_XDP_FOREIGN_PROGRAM", `it already has ${describeXdp(state)}`);
+    }
+    return state.native === undefined && state.generic === undefined
+      ? fail("SLUICE_ATTACH_FAILED", "an interface that it belongs to has a program")
+      : fail(
+          "SLUICE_XDP_MODE_CONFLICT",
+          `it has ${describeXdp(state)}, and native and generic mode exclude each other`,
+        );
+  }
+  if (isErrno(result, Errno.EPERM)) return attachError(tried, "bpf_link_create", result);
+  if (mode === "offload") {
+    return fail("SLUICE_XDP_OFFLOAD_UNSUPPORTED", "the driver cannot run programs on the card");
+  }
+  if (mode === "native") {
+    // veth says ERANGE, virtio_net and others EOPNOTSUPP or EINVAL; the words are in the kernel's log.
+    if (isErrno(result, Errno.ERANGE) || found.mtu > singleBufferMtu) {
+      return fail(
+        "SLUICE_MTU_TOO_LARGE",
+        `its MTU of ${found.mtu}, or that of its peer, is more than the driver takes`,
+      );
+    }
+    const driver = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOSPC, Errno.ENOMEM];
+    if (driver.some((errno) => isErrno(result, errno))) {
+      return fail("SLUICE_XDP_NATIVE_UNSUPPORTED", "the driver refuses native mode");
+    }
+  }
+  return attachError(tried, "bpf_link_create", result);
+}

@@ -1,0 +1,221 @@
+/**
+ * What the agent's core offers to its surface (unix-socket API, metrics, status). JSON-ready: numbers, strings, plain
+ * objects; counters are numbers (2^53 packets at 100 Mpps last 2.8 years; values above lose the last digits only).
+ */
+import type { ObjectRecord, Problem } from "../model/records.js";
+
+export type VerdictName = "pass" | "drop" | "redirect" | "aborted";
+
+/** Why a packet got its verdict; meanings in docs/xdp-policy.md. */
+export type ReasonName =
+  | "no-rule"
+  | "not-judged"
+  | "not-ip"
+  | "rule"
+  | "default"
+  | "limit"
+  | "redirect"
+  | "established"
+  | "truncated"
+  | "vlan-depth"
+  | "extension-headers"
+  | "internal";
+
+export interface Counter {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** One rule in force, in order of judgement. */
+export interface RuleState {
+  /** "fail-safe" and "node-local" are the built-in policies. */
+  readonly policy: string;
+  /** Rule name; "default" for a policy's defaultAction. */
+  readonly rule: string;
+  readonly action: "Accept" | "Drop" | "Pass" | "Limit" | "Redirect";
+  readonly mode: "Enforce" | "Audit";
+  readonly priority?: number;
+  /** Interfaces of this node that it judges. */
+  readonly interfaces: readonly string[];
+  /** Short text of its conditions, for people: `from 10.0.0.0/8, set spamhaus; tcp 443`. */
+  readonly match: string;
+  readonly matched: Counter;
+  /** Limit: the part above the rate. */
+  readonly exceeded: Counter;
+  readonly expiresAt?: string;
+}
+
+export interface SetState {
+  readonly name: string;
+  /** Objects that feed it. */
+  readonly objects: readonly string[];
+  readonly ipv4Prefixes: number;
+  readonly ipv6Prefixes: number;
+  /** Policies that use it; an unused set takes no kernel memory. */
+  readonly usedBy: readonly string[];
+  /** Next expiry of an entry, RFC 3339. */
+  readonly nextExpiry?: string;
+}
+
+export interface InterfaceState {
+  readonly name: string;
+  readonly index: number;
+  /** Requested by the agent's configuration, and what the kernel granted. */
+  readonly requestedMode: "native" | "generic" | "offload";
+  readonly mode: "native" | "generic" | "offload" | "none";
+  readonly attached: boolean;
+  readonly programId?: number;
+  /** Why native was not granted, or why nothing is attached. */
+  readonly message?: string;
+  readonly verdicts: Readonly<Record<VerdictName, Counter>>;
+}
+
+export interface TableState {
+  readonly name: string;
+  readonly used: number;
+  readonly capacity: number;
+}
+
+export interface PolicyState {
+  readonly name: string;
+  readonly generation: number;
+  readonly priority: number;
+  readonly mode: "Enforce" | "Audit";
+  /** Selected for this node and judging at least one interface. */
+  readonly inForce: boolean;
+  readonly interfaces: readonly string[];
+  readonly rules: number;
+  /** Generation in force when the newest was refused or rolled back. */
+  readonly generationInForce?: number;
+  /** Waiting for `sluicectl confirm` until this time, RFC 3339. */
+  readonly confirmBy?: string;
+  readonly rolledBack?: boolean;
+  readonly problems: readonly Problem[];
+}
+
+export interface EngineStatus {
+  readonly node: string;
+  readonly version: string;
+  readonly startedAt: string;
+  /** The source has delivered everything once and the kernel holds it. */
+  readonly inSync: boolean;
+  /** Number of the rule generation in force. */
+  readonly generation: number;
+  readonly layout: string;
+  readonly pinFolder: string;
+  readonly interfaces: readonly InterfaceState[];
+  readonly policies: readonly PolicyState[];
+  readonly tables: readonly TableState[];
+  /** Everything wrong with the input now. */
+  readonly problems: readonly Problem[];
+  /** Last failed write to the kernel, if it is still failing. */
+  readonly applyError?: string;
+  readonly lastApply?: { readonly at: string; readonly milliseconds: number };
+}
+
+export interface ProtocolState extends Counter {
+  /** 0–255, or 256 for frames that are not IP. */
+  readonly protocol: number;
+  readonly name: string;
+}
+
+export interface BlockedState {
+  readonly cidr: string;
+  /** RFC 3339; absent: until unblocked. */
+  readonly until?: string;
+}
+
+export interface TraceStage {
+  /** parse, interface, source, destination, ports, flags, traits, rule, verdict … */
+  readonly stage: string;
+  readonly text: string;
+}
+
+export interface TraceResult {
+  readonly interface: string;
+  readonly stages: readonly TraceStage[];
+  readonly verdict: VerdictName;
+  readonly reason: ReasonName;
+  readonly policy?: string;
+  readonly rule?: string;
+  /** Rules that matched on the way, in order, with their effect ("audit: drop", "pass", "within limit" …). */
+  readonly matched: readonly {
+    readonly policy: string;
+    readonly rule: string;
+    readonly effect: string;
+  }[];
+}
+
+export interface EventState {
+  /** RFC 3339 with microseconds. */
+  readonly time: string;
+  readonly policy: string;
+  readonly rule: string;
+  readonly effect: string;
+  readonly audit: boolean;
+  readonly interface: string;
+  /** Length of the frame in bytes. */
+  readonly length: number;
+  /** First bytes of the frame, base64. */
+  readonly bytes: string;
+}
+
+export type ObjectEvent =
+  | { readonly type: "upsert"; readonly record: ObjectRecord }
+  | { readonly type: "delete"; readonly kind: ObjectRecord["kind"]; readonly name: string }
+  | { readonly type: "synced" };
+
+/** The agent's core. Nothing is written to the kernel before the first "synced". */
+export interface Engine {
+  /** Loads or adopts the datapath. Errors are SluiceError. */
+  start(): Promise<void>;
+  /** Level-triggered: the newest record of a name wins; applying is coalesced. */
+  submit(event: ObjectEvent): void;
+  /** Replaces the source's list of problems (refused files, objects). */
+  setSourceProblems(problems: readonly Problem[]): void;
+  status(): EngineStatus;
+  rules(): readonly RuleState[];
+  sets(): readonly SetState[];
+  reasons(): Readonly<Partial<Record<ReasonName, Counter>>>;
+  protocols(): readonly ProtocolState[];
+  /** Address or CIDR text; in force when the promise resolves. */
+  block(cidr: string, forMs?: number): Promise<BlockedState>;
+  /** False when it was not blocked. */
+  unblock(cidr: string): Promise<boolean>;
+  blocked(): readonly BlockedState[];
+  /** SluiceError when the policy waits for nothing. */
+  confirm(policy: string): Promise<void>;
+  /** Runs the loaded program on the live tables without side effects. */
+  trace(frame: Uint8Array, interfaceName: string): Promise<TraceResult>;
+  /** Sampled events from now on; returns how to stop. */
+  onEvent(listener: (event: EventState) => void): () => void;
+  /** Events lost to a full ring or the kernel-side cap since start. */
+  eventsLost(): number;
+  /** Leaves links, pins and tables in force: traffic is judged on. */
+  close(): Promise<void>;
+}
+
+/** The agent's configuration, strongest first: flags, environment (SLUICE_…), file. */
+export interface EngineOptions {
+  readonly nodeName: string;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  /** Globs of the interfaces that policies without `interfaces` mean; empty: those with a default route. */
+  readonly uplinks: readonly string[];
+  readonly mode: "native" | "generic" | "offload";
+  /** Folder in a bpffs; one per agent. */
+  readonly pinRoot: string;
+  /** Folder for what must survive a restart but is not in the kernel (blocked addresses). */
+  readonly stateFolder: string;
+  readonly unparsable: "Drop" | "Pass";
+  /** YAML text of fail-safe rules, already validated and projected; undefined: the default list. */
+  readonly failSafe: readonly import("../model/records.js").RuleRecord[] | undefined;
+  /** "HOST:PORT" of the API servers: fail-safe sources and confirm probes. */
+  readonly apiServers: readonly string[];
+  /** TCP endpoints that must answer, or a `confirmWithin` policy is rolled back at once. */
+  readonly confirmProbes: readonly string[];
+  readonly eventsPerSecond: number;
+  /** 64-byte lines of address tables, both halves together. */
+  readonly addressLines: number;
+  /** Write the deciding rule into the XDP metadata area. */
+  readonly metadata: boolean;
+}

@@ -1,0 +1,199 @@
+import { ClassSections as S, Limits } from "../../datapath/generated/layout.js";
+import type { PortRange } from "../model/records.js";
+import { addRule, emptyRuleSet, type RuleSet, removeRule, ruleSetKey } from "./bitmap.js";
+import { CapacityError } from "./capacity-error.js";
+import { isUnconstrained, mergeRanges, type ProtocolBox, type ProtocolSpace } from "./protocol-boxes.js";
+import type { CompiledRule } from "./rule-list.js";
+
+/** Classes of every field but the addresses, and the rules that accept each class. */
+export interface FieldClasses {
+  /** Class by `enum class_sections` index. */
+  readonly classes: Uint16Array;
+  /** Rules by class; class 0 accepts nothing, which is what interfaces that nobody judges have. */
+  readonly ruleSets: readonly RuleSet[];
+}
+
+type PortedProtocol = "tcp" | "udp" | "sctp";
+const PORTED: readonly PortedProtocol[] = ["tcp", "udp", "sctp"];
+const TRAIT_VALUES = 128;
+const PORTS = 65536;
+
+/**
+ * @param rules in order of judgement
+ * @throws CapacityError when the fields have more than MAX_FIELD_CLASSES distinct sets of rules
+ */
+export function compileFieldClasses(rules: readonly CompiledRule[]): FieldClasses {
+  const table = new ClassTable(rules);
+  PORTED.forEach((protocol, index) => {
+    table.ports(S.SECTION_DESTINATION_PORT + index * PORTS, protocol, "destinationPorts");
+    table.ports(S.SECTION_SOURCE_PORT + index * PORTS, protocol, "sourcePorts");
+  });
+  table.protocolNumbers();
+  table.details(S.SECTION_TCP_FLAGS, 256, "tcp");
+  table.details(S.SECTION_ICMP, 65536, "4/1");
+  table.details(S.SECTION_ICMPV6, 65536, "6/58");
+  table.traits();
+  table.interfaces();
+  return { classes: table.classes, ruleSets: table.ruleSets };
+}
+
+class ClassTable {
+  readonly classes = new Uint16Array(S.CLASS_TABLE_ENTRIES);
+  readonly ruleSets: RuleSet[] = [];
+  readonly #rules: readonly CompiledRule[];
+  readonly #byKey = new Map<string, number>();
+
+  constructor(rules: readonly CompiledRule[]) {
+    this.#rules = rules;
+    this.#classOf(emptyRuleSet());
+  }
+
+  /** Classes of a port section: rules that name other protocols only do not accept any port of this one. */
+  ports(
+    section: number,
+    protocol: PortedProtocol,
+    field: "destinationPorts" | "sourcePorts",
+  ): void {
+    this.#ranges(section, PORTS, (rule) => {
+      if (rule.protocols === undefined) return "all";
+      const box = rule.protocols.get(protocol);
+      return box === undefined ? "none" : (box[field] ?? "all");
+    });
+  }
+
+  /** Packets without ports: by protocol number, for whole packets and first fragments, then for later fragments. */
+  protocolNumbers(): void {
+    const base = this.#accepting(({ protocols }) => protocols === undefined);
+    const baseClass = this.#classOf(base);
+    const bySpace = this.#rulesBySpace();
+    for (const later of [false, true]) {
+      for (const family of [4, 6] as const) {
+        const section = S.SECTION_PROTOCOL + (later ? 512 : 0) + (family === 6 ? 256 : 0);
+        for (let number = 0; number < 256; number++) {
+          const rules = bySpace.get(spaceOf(family, number));
+          this.classes[section + number] =
+            rules === undefined ? baseClass : this.#classOf(extended(base, rules, later));
+        }
+      }
+    }
+  }
+
+  #rulesBySpace(): Map<ProtocolSpace, RuleWithBox[]> {
+    const bySpace = new Map<ProtocolSpace, RuleWithBox[]>();
+    this.#rules.forEach(({ protocols }, rule) => {
+      for (const [space, box] of protocols ?? []) push(bySpace, space, { rule, box });
+    });
+    return bySpace;
+  }
+
+  /** TCP flags, ICMP types: rules that name other protocols only are excluded by the port field already. */
+  details(section: number, values: number, space: ProtocolSpace): void {
+    this.#ranges(section, values, ({ protocols }) => protocols?.get(space)?.details ?? "all");
+  }
+
+  traits(): void {
+    for (let traits = 0; traits < TRAIT_VALUES; traits++) {
+      this.classes[S.SECTION_TRAITS + traits] = this.#classOf(
+        this.#accepting((rule) => rule.traits === 0 || (rule.traits & traits) !== 0),
+      );
+    }
+  }
+
+  interfaces(): void {
+    for (const slot of new Set(this.#rules.flatMap(({ interfaces }) => interfaces))) {
+      this.classes[S.SECTION_INTERFACE + slot] = this.#classOf(
+        this.#accepting(({ interfaces }) => interfaces.includes(slot)),
+      );
+    }
+  }
+
+  #accepting(accepts: (rule: CompiledRule) => boolean): RuleSet {
+    const set = emptyRuleSet();
+    this.#rules.forEach((rule, index) => {
+      if (accepts(rule)) addRule(set, index);
+    });
+    return set;
+  }
+
+  /** One sweep over the section; the set of rules changes only where some rule's range starts or ends. */
+  #ranges(
+    section: number,
+    values: number,
+    acceptedBy: (rule: CompiledRule) => readonly PortRange[] | "all" | "none",
+  ): void {
+    const starts = new Map<number, number[]>();
+    const ends = new Map<number, number[]>();
+    const set = emptyRuleSet();
+    this.#rules.forEach((rule, index) => {
+      const accepted = acceptedBy(rule);
+      if (accepted === "none") return;
+      if (accepted === "all") {
+        addRule(set, index);
+        return;
+      }
+      for (const { start, end } of mergeRanges(accepted)) {
+        push(starts, start, index);
+        push(ends, end + 1, index);
+      }
+    });
+    const edges = [...new Set([0, ...starts.keys(), ...ends.keys()])].sort((a, b) => a - b);
+    edges.forEach((edge, position) => {
+      for (const rule of ends.get(edge) ?? []) removeRule(set, rule);
+      for (const rule of starts.get(edge) ?? []) addRule(set, rule);
+      const next = Math.min(edges[position + 1] ?? values, values);
+      if (edge < next) this.classes.fill(this.#classOf(set), section + edge, section + next);
+    });
+  }
+
+  #classOf(set: RuleSet): number {
+    const key = ruleSetKey(set);
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const created = this.ruleSets.length;
+    if (created >= Limits.MAX_FIELD_CLASSES) {
+      throw new CapacityError(
+        "field classes",
+        Limits.MAX_FIELD_CLASSES,
+        "the rules' ports, flags and types need more",
+      );
+    }
+    this.ruleSets.push(set.slice());
+    this.#byKey.set(key, created);
+    return created;
+  }
+}
+
+/** ICMP of the other family is a plain number there. */
+function spaceOf(family: 4 | 6, number: number): ProtocolSpace {
+  if (number === 6) return "tcp";
+  if (number === 17) return "udp";
+  if (number === 132) return "sctp";
+  return `${family}/${number}`;
+}
+
+interface RuleWithBox {
+  readonly rule: number;
+  readonly box: ProtocolBox;
+}
+
+function extended(base: RuleSet, rules: readonly RuleWithBox[], later: boolean): RuleSet {
+  const set = base.slice();
+  for (const { rule, box } of rules) if (!later || isUnconstrained(box)) addRule(set, rule);
+  return set;
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+/** Which boxes constrain a field at all, for the fields mask of a generation. */
+export function constrains(
+  rules: readonly CompiledRule[],
+  field: keyof ProtocolBox,
+): boolean {
+  return rules.some(({ protocols }) =>
+    [...(protocols?.values() ?? [])].some((box) => box[field] !== undefined),
+  );
+}
