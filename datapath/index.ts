@@ -45,7 +45,7 @@ export {
   unpin,
 } from "./pin.js";
 export { AttachType, Link } from "./links.js";
-export { attachCgroup } from "./cgroup-attach.js";
+export { attachCgroup, findCgroup2 } from "./cgroup-attach.js";
 export type { AttachXdpOptions, XdpAttachment, XdpMode, XdpState } from "./xdp-attach.js";
 export { attachXdp, describeXdp, findXdpLink, queryXdp } from "./xdp-attach.js";
 export type { ClsactFilter, TcDirection, TcxPlace } from "./tc-attach.js";
@@ -56,8 +56,15 @@ export {
   queryClsact,
   queryTcx,
 } from "./tc-attach.js";
-export type { TestRunOptions, TestRunResult } from "./test-run.js";
-export { TcAction, testRun, testRunAsync, testRunLive, XdpAction } from "./test-run.js";
+export type { LiveRunOptions, TestRunOptions, TestRunResult } from "./test-run.js";
+export {
+  TcAction,
+  testRun,
+  testRunAsync,
+  testRunLive,
+  testRunLiveAsync,
+  XdpAction,
+} from "./test-run.js";
 export type { XdpContext } from "./xdp-context.js";
 export type {
   DefaultRoute,
@@ -78,3 +85,8 @@ export { watchInterfaces } from "./netlink-watch.js";
 export { netnsPath, withNetns } from "./netns.js";
 export type { CapabilityName } from "./capabilities.js";
 export { effectiveCapabilities, missingCapabilities } from "./capabilities.js";
+export { GracePeriod } from "./grace-period.js";
+export type { RecordHandler } from "./ring-buffer.js";
+export { RingBuffer } from "./ring-buffer.js";
+export type { Answer, Feature, KernelReport } from "./probe.js";
+export { probeKernel, ProgramType } from "./probe.js";

@@ -88,7 +88,7 @@ const linkInfoType = koffi.struct({
   }),
 });
 
-function readInfo<T>(fd: BpfFd, type: TypeObject, what: string, bytes: Buffer): T {
+function readInfo(fd: BpfFd, type: TypeObject, what: string, bytes: Buffer): unknown {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(bytes.length);
   const result = libbpf().bpf_obj_get_info_by_fd(fd, bytes, length);
@@ -97,7 +97,7 @@ function readInfo<T>(fd: BpfFd, type: TypeObject, what: string, bytes: Buffer): 
       cause: libbpfError("bpf_obj_get_info_by_fd", result),
     });
   }
-  return koffi.decode(bytes, type) as T;
+  return koffi.decode(bytes, type);
 }
 
 interface RawMapInfo {
@@ -127,7 +127,7 @@ export interface MapInfo {
 
 export function mapInfo(fd: MapFd): MapInfo {
   const bytes = Buffer.alloc(koffi.sizeof(mapInfoType));
-  const info = readInfo<RawMapInfo>(fd, mapInfoType, "map", bytes);
+  const info = readInfo(fd, mapInfoType, "map", bytes) as RawMapInfo;
   return {
     id: info.id,
     name: info.name,
@@ -183,12 +183,12 @@ export interface ProgramInfo {
 
 export function programInfo(fd: ProgramFd): ProgramInfo {
   const size = koffi.sizeof(programInfoType);
-  const first = readInfo<RawProgramInfo>(fd, programInfoType, "program", Buffer.alloc(size));
-  const mapCount = first.nr_map_ids;
+  const first = readInfo(fd, programInfoType, "program", Buffer.alloc(size));
+  const mapCount = (first as RawProgramInfo).nr_map_ids;
   const ids = Buffer.alloc(4 * mapCount);
   const bytes = Buffer.alloc(size);
   koffi.encode(bytes, programInfoType, { nr_map_ids: mapCount, map_ids: ids });
-  const info = readInfo<RawProgramInfo>(fd, programInfoType, "program", bytes);
+  const info = readInfo(fd, programInfoType, "program", bytes) as RawProgramInfo;
   return {
     id: info.id,
     name: info.name,
@@ -236,7 +236,7 @@ export interface LinkInfo {
 
 export function linkInfo(fd: LinkFd): LinkInfo {
   const bytes = Buffer.alloc(koffi.sizeof(linkInfoType));
-  const info = readInfo<RawLinkInfo>(fd, linkInfoType, "link", bytes);
+  const info = readInfo(fd, linkInfoType, "link", bytes) as RawLinkInfo;
   const { xdp, tcx, cgroup } = info.variant;
   const isTcx = info.type === LinkType.tcx;
   const isCgroup = info.type === LinkType.cgroup;

@@ -65,6 +65,14 @@ interface LibbpfFunctions {
   btf__type_by_id(btf: BtfPointer, id: number): BtfTypePointer | null;
   btf__name_by_offset(btf: BtfPointer, offset: number): string | null;
 
+  bpf_prog_load(
+    type: number,
+    name: string,
+    license: string,
+    instructions: Bytes,
+    count: number,
+    opts: null,
+  ): number;
   bpf_map_create(
     type: number,
     name: string,
@@ -173,6 +181,9 @@ const prototypes: Record<keyof LibbpfFunctions, string> = {
   btf__type_by_id: "void *btf__type_by_id(const void *btf, uint32_t id)",
   btf__name_by_offset: "const char *btf__name_by_offset(const void *btf, uint32_t offset)",
 
+  bpf_prog_load:
+    "int bpf_prog_load(int type, const char *name, const char *license, const void *insns," +
+    " size_t count, const void *opts)",
   bpf_map_create:
     "int bpf_map_create(int type, const char *name, uint32_t key_size, uint32_t value_size," +
     " uint32_t max_entries, const void *opts)",

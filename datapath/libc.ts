@@ -17,6 +17,7 @@ interface LibcFunctions {
   ): Address;
   munmap(address: Address, length: number): number;
   fcntl(fd: number, command: number, argument: number): number;
+  flock(fd: number, operation: number): number;
   setns(fd: number, type: number): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, length: number): number;
@@ -33,6 +34,7 @@ const prototypes: Record<keyof LibcFunctions, string> = {
   munmap: "int munmap(void *addr, size_t length)",
   // The third argument is variadic in C; passing it as a fixed one is the same call on LP64 Linux.
   fcntl: "int fcntl(int fd, int cmd, long arg)",
+  flock: "int flock(int fd, int operation)",
   setns: "int setns(int fd, int nstype)",
   socket: "int socket(int domain, int type, int protocol)",
   bind: "int bind(int fd, const void *addr, uint32_t len)",

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { access, closeSync, openSync } from "node:fs";
 import { describeMissing } from "./capabilities.js";
 import { datapathError, Errno } from "./errors.js";
 import { lastError, libc } from "./libc.js";
@@ -22,6 +22,7 @@ export function netnsPath(name: string): string {
  * @throws SluiceError SLUICE_NETNS_FAILED, SLUICE_NO_CAPABILITY; and what `work` throws
  */
 export function withNetns<T>(target: string | number, work: () => T): T {
+  startThreadPool();
   const home = openSync("/proc/thread-self/ns/net", "r");
   let there: number | undefined;
   try {
@@ -44,6 +45,18 @@ export function withNetns<T>(target: string | number, work: () => T): T {
     closeSync(home);
     if (there !== undefined && there !== target) closeSync(there);
   }
+}
+
+let isPoolStarted = false;
+
+/**
+ * Makes Node start its thread pool, if it has not yet. A thread is born in the namespace of the one
+ * that starts it, so a pool started by an asynchronous call inside would stay there for good.
+ */
+function startThreadPool(): void {
+  if (isPoolStarted) return;
+  isPoolStarted = true;
+  access("/", () => {});
 }
 
 function openNamespace(path: string): number {

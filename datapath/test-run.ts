@@ -19,6 +19,15 @@ export interface TestRunOptions {
   readonly growth?: number | undefined;
 }
 
+/** Options of a run whose verdicts are carried out. */
+export interface LiveRunOptions {
+  /** The frame, filled in anew for the first round of each frame of a batch. */
+  readonly packet: Uint8Array;
+  readonly context: XdpContext;
+  /** How many frames. Default 1. */
+  readonly repeat?: number | undefined;
+}
+
 export interface TestRunResult {
   /** Return value of the program, such as `XdpAction.drop`. */
   readonly verdict: number;
@@ -114,18 +123,32 @@ export async function testRunAsync(
  * received by the interface of the context, redirected and returned ones leave. Kernel 5.18 or later.
  *
  * The kernel fills the frames of a batch once, so a program that changes packets sees its own changes
- * when a frame comes round again.
+ * when a frame comes round again. Blocks for the time of all frames.
  *
  * @param options.context needed: its interface receives the frames
  * @param batchSize frames at a time, 1–256
  * @throws SluiceError SLUICE_TEST_RUN_FAILED, SLUICE_NO_CAPABILITY
  */
-export async function testRunLive(
+export function testRunLive(program: Program, options: LiveRunOptions, batchSize = 64): void {
+  const run = prepareLive(options, batchSize);
+  const result = libbpf().bpf_prog_test_run_opts(program.fd, run.opts);
+  if (result < 0) throw runError(program, result);
+}
+
+/**
+ * {@link testRunLive} on another thread, which is in the network namespace that this process started
+ * in: the interface of the context is looked for there.
+ */
+export async function testRunLiveAsync(
   program: Program,
-  options: TestRunOptions & { readonly context: XdpContext },
+  options: LiveRunOptions,
   batchSize = 64,
 ): Promise<void> {
-  const { packet, context, repeat = 1 } = options;
+  const result = await onPool(program, prepareLive(options, batchSize));
+  if (result < 0) throw runError(program, result);
+}
+
+function prepareLive({ packet, context, repeat = 1 }: LiveRunOptions, batchSize: number): Run {
   const contextIn = encodeXdpContext(context, packet.length);
   const opts = encodeOpts("testRun", {
     data_in: packet,
@@ -137,9 +160,7 @@ export async function testRunLive(
     batch_size: batchSize,
   });
   const none = Buffer.alloc(0);
-  const run: Run = { opts, data: none, context: none, inputs: [packet, contextIn] };
-  const result = await onPool(program, run);
-  if (result < 0) throw runError(program, result);
+  return { opts, data: none, context: none, inputs: [packet, contextIn] };
 }
 
 /** Runs under way on another thread: koffi does not keep the buffers of a call alive. */

@@ -1,9 +1,10 @@
+import type { DatapathErrorCode, SluiceError } from "./errors.js";
 import { datapathError, Errno } from "./errors.js";
 import type { IfIndex, ProgramId } from "./handles.js";
 import { closeFd } from "./handles.js";
 import { linkInfo, LinkType, programInfo } from "./kernel-info.js";
 import { linkFdById, listLinks, programFdById } from "./kernel-objects.js";
-import { isErrno, libbpf, libbpfError } from "./libbpf.js";
+import { isErrno, isPermission, libbpf, libbpfError } from "./libbpf.js";
 import { decodeOpts, encodeOpts } from "./libbpf-opts.js";
 import { attachError, AttachType, createLink, Link } from "./links.js";
 import { interfaceByIndex } from "./netlink.js";
@@ -28,14 +29,19 @@ export interface XdpState {
  * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NETLINK_FAILED
  */
 export function queryXdp(index: IfIndex): XdpState {
+  const tried = `cannot ask for the XDP programs of interface ${index}`;
   const opts = encodeOpts("xdpQuery");
   const result = libbpf().bpf_xdp_query(index, 0, opts);
   if (result < 0) {
     const cause = libbpfError("bpf_xdp_query", result);
-    const code = isErrno(result, Errno.ENODEV) ? "SLUICE_NO_INTERFACE" : "SLUICE_NETLINK_FAILED";
-    throw datapathError(code, `cannot ask for the XDP programs of interface ${index}`, { cause });
+    throw datapathError("SLUICE_NETLINK_FAILED", `${tried}: ${cause.code}`, { cause });
   }
   const found = decodeOpts<"drv_prog_id" | "skb_prog_id" | "hw_prog_id">("xdpQuery", opts);
+  const ids = [found.drv_prog_id, found.skb_prog_id, found.hw_prog_id];
+  // libbpf filters a list of all interfaces, so one that is missing looks like one without programs.
+  if (ids.every((value) => value === 0) && interfaceByIndex(index) === undefined) {
+    throw datapathError("SLUICE_NO_INTERFACE", `${tried}: there is no such interface here`);
+  }
   const id = (value: number) => (value === 0 ? undefined : (value as ProgramId));
   return {
     native: id(found.drv_prog_id),
@@ -118,42 +124,49 @@ export function attachXdp(
 /** Above this, single-buffer native XDP does not fit a 4 KiB page on the drivers known. */
 const singleBufferMtu = 3498;
 
-function xdpError(program: Program, index: IfIndex, mode: XdpMode, result: number) {
+function xdpError(program: Program, index: IfIndex, mode: XdpMode, result: number): SluiceError {
   const cause = libbpfError("bpf_link_create", result);
   const found = interfaceByIndex(index);
   const name = found?.name ?? `number ${index}`;
   const tried = `cannot attach XDP program ${program.name} to interface ${name} in ${mode} mode`;
-  const fail = (code: Parameters<typeof datapathError>[0], why: string) =>
+  const fail = (code: DatapathErrorCode, why: string) =>
     datapathError(code, `${tried}: ${why} (${cause.code})`, { cause });
-  if (found === undefined) return attachError(tried, "bpf_link_create", result);
+  if (isPermission(result)) return attachError(tried, "bpf_link_create", result);
+  // The kernel says EINVAL, as for much else.
+  if (found === undefined) return fail("SLUICE_NO_INTERFACE", "there is no such interface here");
   if (isErrno(result, Errno.EEXIST) || isErrno(result, Errno.EBUSY)) {
-    const state = queryXdp(index);
-    if (state[mode] !== undefined) {
-      return fail("SLUICE_XDP_FOREIGN_PROGRAM", `it already has ${describeXdp(state)}`);
-    }
-    return state.native === undefined && state.generic === undefined
-      ? fail("SLUICE_ATTACH_FAILED", "an interface that it belongs to has a program")
-      : fail(
-          "SLUICE_XDP_MODE_CONFLICT",
-          `it has ${describeXdp(state)}, and native and generic mode exclude each other`,
-        );
+    const [code, why] = occupiedBy(queryXdp(index), mode);
+    return fail(code, why);
   }
-  if (isErrno(result, Errno.EPERM)) return attachError(tried, "bpf_link_create", result);
   if (mode === "offload") {
     return fail("SLUICE_XDP_OFFLOAD_UNSUPPORTED", "the driver cannot run programs on the card");
   }
   if (mode === "native") {
-    // veth says ERANGE, virtio_net and others EOPNOTSUPP or EINVAL; the words are in the kernel's log.
-    if (isErrno(result, Errno.ERANGE) || found.mtu > singleBufferMtu) {
-      return fail(
-        "SLUICE_MTU_TOO_LARGE",
-        `its MTU of ${found.mtu}, or that of its peer, is more than the driver takes`,
-      );
-    }
-    const driver = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOSPC, Errno.ENOMEM];
-    if (driver.some((errno) => isErrno(result, errno))) {
-      return fail("SLUICE_XDP_NATIVE_UNSUPPORTED", "the driver refuses native mode");
-    }
+    const [code, why] = driverRefusal(result, found.mtu);
+    return fail(code, why);
   }
   return attachError(tried, "bpf_link_create", result);
+}
+
+type Reason = readonly [code: DatapathErrorCode, why: string];
+
+function occupiedBy(state: XdpState, mode: XdpMode): Reason {
+  const has = describeXdp(state);
+  if (state[mode] !== undefined) return ["SLUICE_XDP_FOREIGN_PROGRAM", `it already has ${has}`];
+  return state.native === undefined && state.generic === undefined
+    ? ["SLUICE_ATTACH_FAILED", "an interface that it belongs to has a program"]
+    : ["SLUICE_XDP_MODE_CONFLICT", `it has ${has}, and native and generic mode exclude each other`];
+}
+
+/** The driver's own words go to nobody but a tracepoint, so its errno and the MTU must tell. */
+function driverRefusal(result: number, mtu: number): Reason {
+  const isLarge = mtu > singleBufferMtu;
+  if (isErrno(result, Errno.ERANGE) || (isErrno(result, Errno.EINVAL) && isLarge)) {
+    return [
+      "SLUICE_MTU_TOO_LARGE",
+      `its MTU of ${mtu}, or that of its peer, is more than the driver takes`,
+    ];
+  }
+  const hint = isLarge ? `, and its MTU of ${mtu} may be why` : "";
+  return ["SLUICE_XDP_NATIVE_UNSUPPORTED", `the driver refuses native mode${hint}`];
 }

@@ -72,28 +72,23 @@ static __always_inline __u32 detail_index(const struct packet *packet)
 	return 0;
 }
 
-static __always_inline const struct rule_bitmap *interface_rules(const struct generation *generation, __u32 slot,
-								 bool tracing)
+static __always_inline bool look_up_fields(const struct generation *generation, const struct packet *packet,
+					   __u32 slot, struct candidates *found, bool tracing)
 {
 	__u32 class = field_class(generation, SECTION_INTERFACE + (slot & (MAX_INTERFACE_SLOTS - 1)));
-	struct trace *trace;
+	const struct rule_bitmap *same = bitmap_of(generation, BITMAPS_FIELD, class);
+	struct trace *trace = tracing ? trace_record() : NULL;
+	__u32 fields = generation->fields, index;
 
-	if (tracing && (trace = trace_record())) {
+	if (!same)
+		return false;
+	if (trace) {
 		trace->interface_slot = slot;
 		trace->interface_class = class;
 		trace->generation = generation->number;
-		trace->fields = generation->fields;
+		trace->fields = fields;
 	}
-	return bitmap_of(generation, BITMAPS_FIELD, class);
-}
-
-static __always_inline bool look_up_fields(const struct generation *generation, const struct packet *packet,
-					   struct candidates *found, bool tracing)
-{
-	const struct rule_bitmap *same = found->interface;
-	__u32 fields = generation->fields;
-	struct trace *trace = tracing ? trace_record() : NULL;
-	__u32 class, index;
+	found->interface = same;
 
 	found->source = found->destination = found->port = same;
 	found->source_port = found->detail = found->traits = same;

@@ -11,7 +11,7 @@
 #include "maps.h"
 #include "packet.h"
 
-enum { LIMIT_CLOCK_SHIFT = 4, LIMIT_COST_SHIFT = 20, LIMIT_RETRIES = 4 };
+enum { LIMIT_CLOCK_SHIFT = 4, LIMIT_COST_SHIFT = 10, LIMIT_RETRIES = 4 };
 
 static __always_inline void mask_address(__u32 *address, __u32 prefix)
 {

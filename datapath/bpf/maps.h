@@ -90,6 +90,8 @@ struct {
 } events SEC(".maps");
 /* Programs write: when this CPU may send its next event. */
 PERCPU_ARRAY(event_budget, __u64, 1);
+/* Programs write: events that the cap or a full ring swallowed. */
+PERCPU_ARRAY(events_lost, __u64, 1);
 
 /* Agent writes: redirect targets. CPU sets are runs of CPU numbers. */
 MMAPPED_ARRAY(cpu_targets, __u32, MAX_CPU_TARGETS);
@@ -113,7 +115,7 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
-/* Trace program writes, agent reads after a test run. */
-PERCPU_ARRAY(traces, struct trace, 1);
+/* Trace program writes, agent reads after the one test run that is under way. */
+MMAPPED_ARRAY(traces, struct trace, 1);
 
 #endif

@@ -46,11 +46,15 @@ static __noinline void send_event(struct xdp_md *ctx, const struct generation *g
 	struct event *event;
 	__u32 copied = 0;
 
-	if (!event_allowed(generation, now))
+	if (!event_allowed(generation, now) ||
+	    !(event = bpf_ringbuf_reserve(&events, sizeof(*event), 0))) {
+		__u32 zero = 0;
+		__u64 *lost = bpf_map_lookup_elem(&events_lost, &zero);
+
+		if (lost)
+			(*lost)++;
 		return;
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event)
-		return;
+	}
 	event->time_ns = now;
 	event->slot = rule->slot;
 	event->ifindex = packet->ifindex;

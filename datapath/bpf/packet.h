@@ -31,6 +31,8 @@ struct packet {
 	__u16 source_port;
 	__u16 destination_port;
 	__u32 fragment_id;
+	/* Protocol by the fragment header, the same in all fragments; `protocol` is known to the first only. */
+	__u8 fragment_protocol;
 	/* Network order; IPv4 in the first word, the others 0. */
 	__u32 source[4];
 	__u32 destination[4];

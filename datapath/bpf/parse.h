@@ -198,6 +198,7 @@ static __always_inline enum reason parse_ipv4(struct packet *packet, struct curs
 		packet->traits |= TRAIT_FRAGMENT;
 		packet->fragment = (fragment & 0x1fff) ? FRAGMENT_LATER : FRAGMENT_FIRST;
 		packet->fragment_id = ip->id;
+		packet->fragment_protocol = ip->protocol;
 	}
 	return REASON_RULE;
 }
@@ -223,12 +224,16 @@ static __always_inline enum reason parse_ipv6(struct packet *packet, struct curs
 
 	__u8 next = ip->nexthdr;
 
-	for (int i = 0; i <= MAX_EXTENSION_HEADERS; i++) {
+	int options = 0;
+	bool fragmented = false;
+
+	/* Each option header, one fragment header, and the look at what follows. */
+	for (int i = 0; i < MAX_EXTENSION_HEADERS + 2; i++) {
 		if (next != HOP_BY_HOP && next != ROUTING && next != FRAGMENT && next != DESTINATION) {
 			packet->protocol = next;
 			return REASON_RULE;
 		}
-		if (i == MAX_EXTENSION_HEADERS)
+		if (next == FRAGMENT ? fragmented : options++ == MAX_EXTENSION_HEADERS)
 			return REASON_EXTENSION_HEADERS;
 
 		struct extension_header *extension = take(cursor, sizeof(*extension));
@@ -238,13 +243,15 @@ static __always_inline enum reason parse_ipv6(struct packet *packet, struct curs
 		if (next == FRAGMENT) {
 			__u16 offset = bpf_ntohs(extension->fragment_offset);
 
+			fragmented = true;
+			next = extension->next;
 			/* Offset 0 without "more" is a whole packet that happens to carry the header. */
 			if (offset & 0xfff9) {
 				packet->traits |= TRAIT_FRAGMENT;
 				packet->fragment = (offset & 0xfff8) ? FRAGMENT_LATER : FRAGMENT_FIRST;
 				packet->fragment_id = extension->fragment_id;
+				packet->fragment_protocol = next;
 			}
-			next = extension->next;
 			if (packet->fragment == FRAGMENT_LATER) {
 				packet->protocol = next;
 				return REASON_RULE;

@@ -82,8 +82,8 @@ enum field {
 };
 
 enum generation_flags {
-	GENERATION_PASS_UNPARSABLE = 1,
-	GENERATION_CONNECTIONS = 2,
+	/* Some policy has a default Drop: remember connections the node opens. */
+	GENERATION_CONNECTIONS = 1,
 };
 
 enum limit_unit { LIMIT_PACKETS, LIMIT_BYTES };
@@ -110,6 +110,9 @@ struct generation {
 	__u32 event_interval_ns;
 	__u32 event_burst;
 	__u32 pad;
+	/* Bit per interface slot: some policy judges it; packets that cannot be parsed are dropped. */
+	__u64 judged[4];
+	__u64 drop_unparsable[4];
 };
 
 struct control {
@@ -146,7 +149,7 @@ struct rule {
 
 /* Token bucket as a time: see limiter.h. Times in 1/16 ns. */
 struct limit {
-	/* Time that 2^20 units (packets or bytes) take, in 1/16 ns. */
+	/* Time that 2^10 units (packets or bytes) take, in 1/16 ns. */
 	__u64 cost;
 	/* Time of a full bucket. */
 	__u64 burst;

@@ -54,7 +54,7 @@ static __always_inline void make_fragment_key(const struct packet *packet, struc
 	__builtin_memcpy(key->source, packet->source, 16);
 	__builtin_memcpy(key->destination, packet->destination, 16);
 	key->id = packet->fragment_id;
-	key->protocol = packet->protocol;
+	key->protocol = packet->fragment_protocol;
 	key->family = packet->family;
 }
 
@@ -285,27 +285,30 @@ __noinline int parse_received(struct xdp_md *ctx, struct packet *packet)
 	return parse_frame(packet, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
 }
 
+static __always_inline bool slot_bit(const __u64 *bits, __u32 slot)
+{
+	return bits[slot >> 6 & 3] >> (slot & 63) & 1;
+}
+
 /* Fills in verdict and reason. */
 static __always_inline void judge(struct xdp_md *ctx, struct packet *packet,
 				  const struct generation *generation, __u32 slot, bool tracing)
 {
 	struct candidates found;
-	enum reason reason = parse_received(ctx, packet);
+	enum reason reason;
 
-	found.interface = interface_rules(generation, slot, tracing);
-	if (!found.interface)
-		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-	if (!found.interface->summary)
+	if (!slot_bit(generation->judged, slot))
 		return decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	reason = parse_received(ctx, packet);
 	if (reason == REASON_NOT_IP)
 		return decide(packet, VERDICT_PASS, reason);
 	if (reason != REASON_RULE)
 		return decide(packet,
-			      (generation->flags & GENERATION_PASS_UNPARSABLE) ? VERDICT_PASS : VERDICT_DROP,
+			      slot_bit(generation->drop_unparsable, slot) ? VERDICT_DROP : VERDICT_PASS,
 			      reason);
 	if (packet->fragment == FRAGMENT_LATER && follow_first_fragment(packet))
 		return;
-	if (!look_up_fields(generation, packet, &found, tracing))
+	if (!look_up_fields(generation, packet, slot, &found, tracing))
 		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
 	walk(ctx, packet, &found);
 	if (packet->fragment == FRAGMENT_FIRST && !tracing)
@@ -340,9 +343,10 @@ int uplink(struct xdp_md *ctx)
 		action = XDP_ABORTED;
 
 	count(&verdict_counters, slot * VERDICTS + packet.verdict, packet.length);
-	count(&protocol_counters, packet.family ? packet.protocol : 256, packet.length);
-	if (packet.reason != REASON_NO_RULE && packet.reason != REASON_NOT_JUDGED)
+	if (packet.reason != REASON_NOT_JUDGED) {
+		count(&protocol_counters, packet.family ? packet.protocol : 256, packet.length);
 		count(&reason_counters, packet.reason, packet.length);
+	}
 	if (write_metadata && action == XDP_PASS && packet.slot)
 		hand_over(ctx, packet.slot);
 	return action;

@@ -71,6 +71,9 @@ export interface RuleList {
   readonly inlineSets: ReadonlyMap<string, InlineSet>;
   /** Slots by policy; a policy that judges nothing here is missing. */
   readonly policyInterfaces: ReadonlyMap<string, readonly number[]>;
+  /** Slots that some policy judges, and those that one in mode Enforce does. */
+  readonly judgedSlots: readonly number[];
+  readonly enforcedSlots: readonly number[];
   /** When the next rule expires, milliseconds since the epoch. */
   readonly nextExpiryMs: number | undefined;
 }
@@ -128,14 +131,19 @@ export function compileRuleList(input: RuleListInput): RuleList {
   const policyInterfaces = new Map<string, readonly number[]>();
   const ordered = orderPolicies(input.policies);
   const everywhere = new Set<number>();
+  const enforced = new Set<number>();
   for (const policy of ordered) {
     const slots = judgedInterfaces(policy, input.nodeLabels, input.interfaces);
     if (slots.length === 0) continue;
     policyInterfaces.set(policy.name, slots);
-    for (const slot of slots) everywhere.add(slot);
+    for (const slot of slots) {
+      everywhere.add(slot);
+      if (policy.mode === "Enforce") enforced.add(slot);
+    }
   }
   if (input.nodeLocal.length > 0) {
     for (const { slot, uplink } of input.interfaces) if (uplink) everywhere.add(slot);
+    for (const slot of everywhere) enforced.add(slot);
   }
   const judged = [...everywhere].sort((a, b) => a - b);
   if (judged.length > 0) {
@@ -153,7 +161,12 @@ export function compileRuleList(input: RuleListInput): RuleList {
       defaultAction: policy.defaultAction,
     });
   }
-  return { ...builder.finish(), policyInterfaces };
+  return {
+    ...builder.finish(),
+    policyInterfaces,
+    judgedSlots: judged,
+    enforcedSlots: [...enforced],
+  };
 }
 
 interface PolicyToAdd {
@@ -221,7 +234,7 @@ class RuleListBuilder {
     for (const rule of added) this.#rules.push({ ...rule, resume });
   }
 
-  finish(): Omit<RuleList, "policyInterfaces"> {
+  finish(): Pick<RuleList, "rules" | "inlineSets" | "nextExpiryMs"> {
     return {
       rules: this.#rules,
       inlineSets: this.#inlineSets,

@@ -16,6 +16,7 @@ type Check = (value: unknown, path: FieldPath, into: Finding[]) => void;
 /** The parts of a schema that have rules, in them or below: a walk over them skips all else. */
 interface RuleTree {
   readonly checks: readonly Check[];
+  readonly unique: Check | undefined;
   readonly properties: ReadonlyMap<string, RuleTree>;
   readonly items: RuleTree | undefined;
 }
@@ -41,15 +42,14 @@ function plan(schema: JsonSchema): RuleTree | undefined {
     if (!SERVER_FUNCTIONS.test(rule.rule)) checks.push(celCheck(rule));
   }
   const unique = uniqueCheck(schema);
-  if (unique !== undefined) checks.push(unique);
   const properties = new Map<string, RuleTree>();
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     const below = plan(property);
     if (below !== undefined) properties.set(name, below);
   }
   const items = schema.items === undefined ? undefined : plan(schema.items);
-  if (checks.length === 0 && properties.size === 0 && items === undefined) return undefined;
-  return { checks, properties, items };
+  const isEmpty = checks.length === 0 && unique === undefined && items === undefined;
+  return isEmpty && properties.size === 0 ? undefined : { checks, unique, properties, items };
 }
 
 function walk(
@@ -63,6 +63,7 @@ function walk(
   if (faults === undefined) {
     for (const check of tree.checks) check(value, path, into);
   }
+  tree.unique?.(value, path, into);
   if (tree.items !== undefined && Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
       walk(tree.items, item, [...path, index], faults?.below.get(index), into);
@@ -101,6 +102,7 @@ function uniqueCheck(schema: JsonSchema): Check | undefined {
   return (value, path, into) => {
     const firsts = new Map<unknown, number>();
     for (const [index, item] of (value as readonly unknown[]).entries()) {
+      if (keys !== undefined && (typeof item !== "object" || item === null)) continue;
       const first = firsts.get(identity(item));
       if (first === undefined) {
         firsts.set(identity(item), index);

@@ -47,7 +47,7 @@ export function explainCidr(text: string, form: CidrForm): CidrFault {
   if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress()) {
     return fault(
       `${quoted} is an IPv4 address in IPv6 form`,
-      length >= 96
+      length > 96
         ? `Write ${canonical(address.toIPv4Address(), length - 96)}`
         : "Write the IPv4 block itself",
     );
@@ -152,13 +152,16 @@ function explainAddress(text: string, quoted: string, form: CidrForm): CidrFault
 
 function offer(text: string, form: CidrForm): string {
   const scanner = new CidrScanner();
-  return scanner.scan(text) !== 0 && scanner.fits(form) ? `Write ${text}` : explainCidr(text, form).remedy;
+  return scanner.scan(text) !== 0 && scanner.fits(form)
+    ? `Write ${text}`
+    : explainCidr(text, form).remedy;
 }
 
 function mask(address: ipaddr.IPv4 | ipaddr.IPv6, length: number): ipaddr.IPv4 | ipaddr.IPv6 {
+  const text = `${address.toString()}/${length}`;
   return address.kind() === "ipv4"
-    ? ipaddr.IPv4.networkAddressFromCIDR(`${address}/${length}`)
-    : ipaddr.IPv6.networkAddressFromCIDR(`${address}/${length}`);
+    ? ipaddr.IPv4.networkAddressFromCIDR(text)
+    : ipaddr.IPv6.networkAddressFromCIDR(text);
 }
 
 function canonical(address: ipaddr.IPv4 | ipaddr.IPv6, length: number): string {
@@ -182,9 +185,7 @@ function example(form: CidrForm): string {
 }
 
 function quote(text: string): string {
-  return JSON.stringify(
-    text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text,
-  );
+  return JSON.stringify(text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text);
 }
 
 function fault(message: string, remedy: string): CidrFault {

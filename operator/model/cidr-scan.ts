@@ -228,8 +228,7 @@ export function longestZeroRun(groups: Uint16Array): {
 
 function isMapped(groups: Uint16Array): boolean {
   return (
-    groups[5] === 0xffff &&
-    (groups[0]! | groups[1]! | groups[2]! | groups[3]! | groups[4]!) === 0
+    groups[5] === 0xffff && (groups[0]! | groups[1]! | groups[2]! | groups[3]! | groups[4]!) === 0
   );
 }
 

@@ -82,12 +82,7 @@ export function faultTree(findings: readonly Finding[]): FaultTree | undefined {
   return root;
 }
 
-/** Whether no finding is at this path, above it or below it. */
-export function isSound(tree: FaultTree | undefined, path: FieldPath): boolean {
-  let at = tree;
-  for (const step of path) {
-    if (at === undefined || at.here) break;
-    at = at.below.get(step);
-  }
-  return at === undefined;
+/** The findings at a path and below it; undefined when there are none. */
+export function faultsAt(tree: FaultTree | undefined, path: FieldPath): FaultTree | undefined {
+  return path.reduce<FaultTree | undefined>((at, step) => at?.below.get(step), tree);
 }

@@ -15,11 +15,7 @@ export function projectPeers(
   return peers.flatMap((peer, index) => projectPeer(peer, [...path, index], findings) ?? []);
 }
 
-function projectPeer(
-  peer: PeerManifest,
-  path: FieldPath,
-  findings: Finding[],
-): Peer | undefined {
+function projectPeer(peer: PeerManifest, path: FieldPath, findings: Finding[]): Peer | undefined {
   if (peer.cidr !== undefined) {
     const cidr = projectCidr(peer.cidr, [...path, "cidr"], findings);
     const except = (peer.except ?? []).flatMap((text, index) => {

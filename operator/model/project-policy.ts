@@ -1,28 +1,15 @@
 import { parseDateTime, parseDuration } from "./date-time.js";
-import type { FaultTree, FieldPath, Finding } from "./finding.js";
-import { isSound, warning } from "./finding.js";
+import { type FieldPath, type Finding, warning } from "./finding.js";
 import type { XdpPolicyManifest } from "./generated/xdp-policy.js";
 import { projectPeers } from "./project-peer.js";
 import { projectProtocols } from "./project-protocol.js";
+import { type Draft, type Projection, soundEntries } from "./projection.js";
 import type { Peer, ProtocolMatch, RuleAction, RuleRecord, XdpPolicyRecord } from "./records.js";
 
 export type RuleManifest = XdpPolicyManifest["spec"]["ingress"][number];
 
-/** A record that does not know yet where it came from and which generation it is. */
-export type Draft<T> = T extends unknown ? Omit<T, "origin" | "generation"> : never;
-
 /** The largest Ethernet frame without VLAN tags and jumbo payload. */
 const FULL_FRAME_BYTES = 1514;
-
-/** What the projection of one object reads and writes besides the manifest. */
-export interface Projection {
-  /** Milliseconds since the epoch. */
-  readonly nowMs: number;
-  /** Where the schema found faults: what lies there is not read. */
-  readonly faults: FaultTree | undefined;
-  /** Takes what the projection finds wrong. */
-  readonly findings: Finding[];
-}
 
 /** Turns a manifest with defaults filled in into its record; worth something without faults only. */
 export function projectPolicy(
@@ -30,13 +17,7 @@ export function projectPolicy(
   projection: Projection,
 ): Draft<XdpPolicyRecord> {
   const { spec } = manifest;
-  const rules: RuleRecord[] = [];
-  if (Array.isArray(spec.ingress)) {
-    for (const [index, rule] of spec.ingress.entries()) {
-      const path = ["spec", "ingress", index];
-      if (isSound(projection.faults, path)) rules.push(projectRule(rule, path, projection));
-    }
-  }
+  const rules = soundEntries(spec.ingress, ["spec", "ingress"], projection);
   const confirmWithinMs =
     typeof spec.confirmWithin === "string" ? parseDuration(spec.confirmWithin) : undefined;
   return {
@@ -48,7 +29,7 @@ export function projectPolicy(
     mode: spec.mode,
     defaultAction: spec.defaultAction,
     ...(confirmWithinMs !== undefined && { confirmWithinMs }),
-    rules,
+    rules: Array.from(rules, ([rule, path]) => projectRule(rule, path, projection)),
   };
 }
 
@@ -136,9 +117,7 @@ function warnOfMixedFamilies(
   const words = fields
     .filter(({ has4, has6 }) => has4 !== has6)
     .map(({ field, has4 }) => `${field} matches only ${has4 ? "IPv4" : "IPv6"}`);
-  findings.push(
-    warning("SLUICE_MIXED_FAMILIES", path, `no packet can match: ${words.join(", ")}`),
-  );
+  findings.push(warning("SLUICE_MIXED_FAMILIES", path, `no packet can match: ${words.join(", ")}`));
 }
 
 function peerFamilies(field: string, peers: readonly Peer[]): Families | undefined {

@@ -130,12 +130,7 @@ function notInPattern(schema: JsonSchema, path: FieldPath, data: unknown): Findi
   );
 }
 
-function outOfBounds(
-  schema: JsonSchema,
-  path: FieldPath,
-  keyword: string,
-  data: unknown,
-): Finding {
+function outOfBounds(schema: JsonSchema, path: FieldPath, keyword: string, data: unknown): Finding {
   const size = Array.isArray(data) ? data.length : String(data).length;
   const refused = (message: string, remedy: string) =>
     fault("SLUICE_SCHEMA", path, message, remedy);

@@ -20,6 +20,8 @@ export function compileStructural(schema: JsonSchema): (value: unknown) => reado
       "date-time": (text: string) => parseDateTime(text) !== undefined,
       // The projection reads CIDRs, and says what to write instead.
       cidr: true,
+      // Whole numbers of JSON are exact up to 2^53; the bounds of the schema are below that.
+      int64: true,
     },
     keywords: [
       "x-kubernetes-validations",

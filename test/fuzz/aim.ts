@@ -7,7 +7,7 @@ import type {
   ProtocolMatch,
   RuleRecord,
 } from "../../operator/model/records.js";
-import { type Address, entriesOf, type Family } from "../oracle/address.js";
+import { type Address, entriesOf, type Family, parseCidr } from "../oracle/address.js";
 import { selectorMatches } from "../oracle/match.js";
 import type { World } from "../oracle/world.js";
 import { type FrameSpec, icmp, sctp, TCP_FLAG_BITS, tcp, udp } from "./frame.js";
@@ -28,6 +28,11 @@ export interface Targets {
 export type Aimed = Pick<FrameSpec, "source" | "destination" | "protocol" | "payload"> & {
   readonly wantsFragment: boolean;
   readonly wantsOptions: boolean;
+};
+
+const MARTIANS: Record<Family, readonly Cidr[]> = {
+  4: ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4"].map(parseCidr),
+  6: ["::/128", "::1/128", "::ffff:0:0/96", "ff00::/8"].map(parseCidr),
 };
 
 export function targetsOf(world: World): Targets {
@@ -129,28 +134,11 @@ function aimAddress(random: Random, blocks: readonly Cidr[], family: Family): Ad
 }
 
 function martianAddress(random: Random, family: Family): Address {
-  const ipv4 = [
-    0n,
-    0n,
-    1n,
-    0x00ffffffn,
-    0x01000000n,
-    0x7f000001n,
-    0x80000000n,
-    0xdfffffffn,
-    0xe0000000n,
-  ];
-  const ipv6 = [
-    0n,
-    0n,
-    1n,
-    2n,
-    0xffff_0000_0001n,
-    0xfffe_ffff_ffffn,
-    0xff02n << 112n,
-    (0xffn << 120n) - 1n,
-  ];
-  return { family, value: random.pick(family === 4 ? ipv4 : ipv6) };
+  if (random.chance(0.3)) {
+    return { family, value: 0n };
+  }
+  const block = random.pick(MARTIANS[family]);
+  return random.chance(0.8) ? addressInside(random, block) : addressBeside(random, block);
 }
 
 interface TransportFacts {

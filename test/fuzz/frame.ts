@@ -34,6 +34,8 @@ export interface FragmentSpec {
   /** In units of 8 bytes. */
   readonly offset: number;
   readonly more: boolean;
+  /** IPv6: the two bits between offset and M, which mean nothing. */
+  readonly reserved?: number;
 }
 
 export const TCP_FLAG_BITS = {
@@ -118,7 +120,7 @@ function extensionHeader(header: ExtensionHeader | FragmentSpec, next: number): 
   }
   return concat(
     Uint8Array.of(next, 0),
-    u16((header.offset << 3) | (header.more ? 1 : 0)),
+    u16((header.offset << 3) | ((header.reserved ?? 0) << 1) | (header.more ? 1 : 0)),
     u16(header.id >>> 16),
     u16(header.id & 0xffff),
   );

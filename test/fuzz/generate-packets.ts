@@ -33,7 +33,8 @@ export function generatePackets(random: Random, world: World, count: number): Se
     const here = interfaceName();
     for (const frame of group) {
       packets.push({ interfaceName: random.chance(0.97) ? here : interfaceName(), frame });
-      if (random.chance(0.06)) {
+      // Again, for buckets to run empty and for state to show.
+      if (random.chance(0.1)) {
         packets.push(random.pick(packets));
       }
     }
@@ -65,19 +66,29 @@ function dress(random: Random, aimed: Aimed): FrameSpec {
   return {
     ...aimed,
     vlanTags: generateTags(random),
-    optionWords: hasOptions ? random.between(1, 10) : 0,
+    optionWords: hasOptions ? random.pick([1, 1, 10, random.between(1, 10)]) : 0,
     outerHeaders: hasOptions ? generateHeaders(random) : [],
     innerHeaders: isFragment && random.chance(0.15) ? generateHeaders(random) : [],
     ...(isFragment && {
       fragment: {
         id: random.chance(0.5) ? random.between(0, 3) : random.between(0, 0xffff),
-        offset: random.chance(0.5) ? 0 : random.pick([1, 8, 185, 0x1fff]),
+        offset: random.chance(0.5) ? 0 : generateOffset(random),
         more: random.chance(0.6),
+        reserved: random.chance(0.2) ? random.between(1, 3) : 0,
       },
     }),
     payload: aimed.payload.subarray(0, MAX_FRAME_BYTES - 400),
     padding: random.chance(0.15) ? random.between(1, 20) : 0,
   };
+}
+
+/** Of a later piece: each of the 13 bits alone, all together, or any. */
+function generateOffset(random: Random): number {
+  return random.weighted(
+    [5, 1 << random.between(0, 12)],
+    [1, 0x1fff],
+    [3, random.between(1, 0x1fff)],
+  );
 }
 
 function generateTags(random: Random): readonly number[] {
@@ -105,7 +116,7 @@ function fragments(random: Random, targets: Targets): readonly Uint8Array[] {
     ...dressed,
     innerHeaders: [],
     payload: random.bytes(random.between(0, 32)),
-    fragment: { id, offset: random.between(1, 0x1fff), more: random.chance(0.5) },
+    fragment: { id, offset: generateOffset(random), more: random.chance(0.5) },
   });
   const pieces = [
     first,

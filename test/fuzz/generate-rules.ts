@@ -169,6 +169,9 @@ export function generatePort(random: Random): number {
 }
 
 function generatePortRange(random: Random): PortRange {
+  if (random.chance(0.06)) {
+    return { start: 0, end: 65_535 };
+  }
   const one = generatePort(random);
   const other = random.weighted(
     [5, one],
@@ -199,7 +202,10 @@ function generateAction(random: Random, palette: Palette): RuleAction {
     [7, () => ({ kind: "Drop" })],
     [5, () => ({ kind: "Accept" })],
     [3, () => ({ kind: "Pass" })],
-    [3, () => ({ kind: "Limit", rateLimit: generateLimit(random, palette) })],
+    [
+      palette.drainingLimits ? 8 : 3,
+      () => ({ kind: "Limit", rateLimit: generateLimit(random, palette) }),
+    ],
     [2, () => ({ kind: "Redirect", target: generateTarget(random, palette) })],
   )();
 }

@@ -314,12 +314,12 @@ describe("packets that no rule sees", () => {
     assert.equal(answer(judge(drop, {}, ARP)), "pass not-ip");
   });
 
-  it("the unparsable is dropped under its reason, audit or not, fail-safe or not", () => {
+  it("the unparsable is dropped under its reason where a policy enforces, fail-safe or not", () => {
     const deep = packet(443, { vlanTags: [0x8100, 0x8100, 0x8100] });
     const failSafe = [rule("everything", "Accept")];
     const audit = [policy("p", [rule("all", "Drop")], { mode: "Audit" })];
     assert.equal(answer(judge(drop, { failSafe }, UNPARSABLE)), "drop truncated");
-    assert.equal(answer(judge(audit, {}, UNPARSABLE)), "drop truncated");
+    assert.equal(answer(judge(audit, {}, UNPARSABLE)), "pass truncated");
     assert.equal(answer(judge(drop, {}, deep)), "drop vlan-depth");
   });
 

@@ -52,7 +52,8 @@ export function evaluate(
     return { verdict: "pass", reason: "not-ip", matched: [] };
   }
   if (parsed.kind === "unparsable") {
-    const verdict = world.unparsable === "Drop" ? "drop" : "pass";
+    const isEnforced = policies.some(({ mode }) => mode === "Enforce");
+    const verdict = isEnforced && world.unparsable === "Drop" ? "drop" : "pass";
     return { verdict, reason: parsed.reason, matched: [] };
   }
   const { packet } = parsed;

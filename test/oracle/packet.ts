@@ -21,6 +21,8 @@ export interface IpHeader {
 
 export interface Fragment {
   readonly id: number;
+  /** By the IPv4 or fragment header: the same in all fragments of a packet. */
+  readonly protocol: number;
   /** In units of 8 bytes. */
   readonly offset: number;
   readonly more: boolean;

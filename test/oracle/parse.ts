@@ -101,7 +101,7 @@ function readIpv4(view: DataView, start: number): IpPacket | UnparsableReason {
       destination: readAddress(view, start + 16, 4),
       protocol: view.getUint8(start + 9),
       hasOptions: headerLength > 20,
-      ...fragmentFact(id, offset, more),
+      ...fragmentFact({ id, protocol: view.getUint8(start + 9), offset, more }),
     },
     payloadStart: start + headerLength,
     payloadEnd: start + totalLength,
@@ -139,6 +139,7 @@ function readIpv6(view: DataView, start: number): IpPacket | UnparsableReason {
       const field = view.getUint16(position + 2);
       fragmentHeader = {
         id: view.getUint32(position + 4),
+        protocol: view.getUint8(position),
         offset: field >> 3,
         more: (field & 1) !== 0,
       };
@@ -170,8 +171,7 @@ function readIpv6(view: DataView, start: number): IpPacket | UnparsableReason {
       destination,
       protocol: nextHeader,
       hasOptions,
-      ...(fragmentHeader &&
-        fragmentFact(fragmentHeader.id, fragmentHeader.offset, fragmentHeader.more)),
+      ...(fragmentHeader && fragmentFact(fragmentHeader)),
     },
     payloadStart: position,
     payloadEnd: end,
@@ -187,8 +187,8 @@ function isExtensionHeader(nextHeader: number): boolean {
   );
 }
 
-function fragmentFact(id: number, offset: number, more: boolean): { readonly fragment?: Fragment } {
-  return more || offset > 0 ? { fragment: { id, offset, more } } : {};
+function fragmentFact(fragment: Fragment): { readonly fragment?: Fragment } {
+  return fragment.more || fragment.offset > 0 ? { fragment } : {};
 }
 
 function readAddress(view: DataView, start: number, family: Family): Address {

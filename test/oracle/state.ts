@@ -74,7 +74,7 @@ function fragmentKey(packet: Packet): string {
     packet.source.family,
     packet.source.value,
     packet.destination.value,
-    packet.protocol,
+    packet.fragment?.protocol,
     packet.fragment?.id,
   ].join("/");
 }

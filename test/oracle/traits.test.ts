@@ -30,8 +30,8 @@ function sourceTraits(source: string, facts: Partial<IpHeader & Transport> = {})
 
 describe("Fragment and IPOptions", () => {
   it("are the facts of the header, and no bogons", () => {
-    assert.deepEqual(traits({ fragment: { id: 1, offset: 0, more: true } }), ["Fragment"]);
-    assert.deepEqual(traits({ fragment: { id: 1, offset: 9, more: false } }), ["Fragment"]);
+    assert.deepEqual(traits({ fragment: { id: 1, protocol: 17, offset: 0, more: true } }), ["Fragment"]);
+    assert.deepEqual(traits({ fragment: { id: 1, protocol: 17, offset: 9, more: false } }), ["Fragment"]);
     assert.deepEqual(traits({ hasOptions: true }), ["IPOptions"]);
   });
 });
@@ -100,7 +100,7 @@ describe("MartianSource", () => {
       martian,
     );
     assert.deepEqual(
-      sourceTraits("0.0.0.0", { protocol: 17, fragment: { id: 1, offset: 1, more: false } }),
+      sourceTraits("0.0.0.0", { protocol: 17, fragment: { id: 1, protocol: 17, offset: 1, more: false } }),
       ["Fragment", ...martian],
     );
     assert.deepEqual(sourceTraits("::", { protocol: 17, ports }), martian);
@@ -132,7 +132,7 @@ describe("ZeroPort", () => {
   });
 
   it("is not a later fragment, which has no ports", () => {
-    const fragment = { id: 1, offset: 1, more: false };
+    const fragment = { id: 1, protocol: 17, offset: 1, more: false };
     assert.deepEqual(traits({ protocol: 17, fragment }), ["Fragment"]);
   });
 });
@@ -185,7 +185,7 @@ describe("ImpossibleTCPFlags", () => {
   });
 
   it("is not a later fragment, which has no flags", () => {
-    assert.deepEqual(traits({ protocol: 6, fragment: { id: 1, offset: 1, more: false } }), [
+    assert.deepEqual(traits({ protocol: 6, fragment: { id: 1, protocol: 17, offset: 1, more: false } }), [
       "Fragment",
     ]);
   });

@@ -1,0 +1,372 @@
+import type pino from "pino";
+import {
+  GracePeriod,
+  type IfIndex,
+  type InterfaceWatch,
+  interfaceByName,
+  listDefaultRoutes,
+  listInterfaces,
+  watchInterfaces,
+} from "../../datapath/index.js";
+import type {
+  BlockedState,
+  Engine,
+  EngineOptions,
+  EngineStatus,
+  EventState,
+  ObjectEvent,
+  TraceResult,
+} from "../api/engine.js";
+import { CapacityError } from "../compile/capacity-error.js";
+import { globMatches } from "../compile/selectors.js";
+import { SluiceError } from "../errors.js";
+import type { Problem, RuleRecord } from "../model/records.js";
+import { Attachments } from "./attachments.js";
+import { BlockList } from "./block-list.js";
+import { captureEvents } from "./capture-events.js";
+import { Confirmations } from "./confirmations.js";
+import {
+  clearInterfaceSlot,
+  clearRuleSlot,
+  readProtocols,
+  readReasons,
+} from "./counters.js";
+import { type Datapath, openDatapath } from "./datapath.js";
+import { compileDesired, type Desired, type PresentInterface, SetContentCache } from "./desired.js";
+import { defaultFailSafe, systemResolvers } from "./fail-safe.js";
+import { Firewall } from "./firewall.js";
+import { ObjectStore } from "./object-store.js";
+import { type Candidates, PolicyVersions } from "./policy-versions.js";
+import { RedirectTargets } from "./redirect-targets.js";
+import { describeRules, describeSets, describeStatus, type Picture } from "./report.js";
+import { RuleSlots } from "./rule-slots.js";
+import { StateFile } from "./state-file.js";
+import { traceFrame } from "./tracer.js";
+
+/** Changes within this time are applied together. */
+const COALESCE_MS = 20;
+/** Interfaces that refused a program are asked again this often. */
+const RETRY_MS = 10_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Makes the agent's core. Nothing happens before `start`. */
+export function createEngine(options: EngineOptions, log: pino.Logger): Engine {
+  return new FirewallEngine(options, log);
+}
+
+/** What exists once `start` is through. */
+interface Parts {
+  readonly datapath: Datapath;
+  readonly grace: GracePeriod;
+  readonly slots: RuleSlots;
+  readonly targets: RedirectTargets;
+  readonly firewall: Firewall;
+  readonly attachments: Attachments;
+  readonly watch: InterfaceWatch;
+  readonly stopEvents: () => void;
+}
+
+class FirewallEngine implements Engine {
+  readonly #options: EngineOptions;
+  readonly #log: pino.Logger;
+  readonly #store = new ObjectStore();
+  readonly #cache = new SetContentCache();
+  readonly #blocks: BlockList;
+  readonly #confirmations: Confirmations;
+  readonly #versions: PolicyVersions;
+  readonly #failSafe: readonly RuleRecord[];
+  readonly #listeners = new Set<(event: EventState) => void>();
+  readonly #startedAt = new Date();
+  #parts: Parts | undefined;
+  #desired: Desired | undefined;
+  #sourceProblems: readonly Problem[] = [];
+  #isSourceSynced = false;
+  #inSync = false;
+  #applyError: string | undefined;
+  #lastApply: EngineStatus["lastApply"];
+  #timer: NodeJS.Timeout | undefined;
+  #wakeAtMs = Infinity;
+  #running: Promise<void> = Promise.resolve();
+  #tracing: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: EngineOptions, log: pino.Logger) {
+    this.#options = options;
+    this.#log = log.child({ component: "engine" });
+    this.#blocks = new BlockList(options.stateFolder);
+    this.#confirmations = new Confirmations(options.stateFolder, options.confirmProbes);
+    this.#versions = new PolicyVersions(this.#confirmations);
+    this.#failSafe =
+      options.failSafe ??
+      defaultFailSafe({ resolvers: systemResolvers(), apiServers: options.apiServers });
+  }
+
+  async start(): Promise<void> {
+    const { pinRoot, mode, stateFolder } = this.#options;
+    const datapath = await openDatapath(this.#options);
+    const grace = new GracePeriod();
+    const slots = new RuleSlots(datapath, (slot) => clearRuleSlot(datapath, slot));
+    const places = new StateFile<Record<string, number>>(stateFolder, "socket-maps.json");
+    const targets = new RedirectTargets(
+      datapath,
+      new Map(Object.entries(places.read() ?? {})),
+      (map) => places.write(Object.fromEntries(map)),
+    );
+    this.#parts = {
+      datapath,
+      grace,
+      slots,
+      targets,
+      firewall: new Firewall(datapath, grace, slots, targets),
+      attachments: new Attachments(pinRoot, datapath, mode, this.#log, (slot) =>
+        clearInterfaceSlot(datapath, slot),
+      ),
+      watch: watchInterfaces(() => this.#wake(COALESCE_MS)),
+      stopEvents: captureEvents(
+        datapath,
+        (slot) => slots.owner(slot),
+        (event) => {
+          for (const listener of this.#listeners) listener(event);
+        },
+      ),
+    };
+    this.#log.info({ folder: datapath.folder, adopted: datapath.adopted }, "datapath loaded");
+  }
+
+  submit(event: ObjectEvent): void {
+    if (event.type === "synced") this.#isSourceSynced = true;
+    else this.#store.submit(event);
+    this.#wake(COALESCE_MS);
+  }
+
+  setSourceProblems(problems: readonly Problem[]): void {
+    this.#sourceProblems = problems;
+  }
+
+  status(): EngineStatus {
+    return describeStatus(this.#picture(), {
+      node: this.#options.nodeName,
+      startedAt: this.#startedAt,
+      requestedMode: this.#options.mode,
+      inSync: this.#inSync,
+      applyError: this.#applyError,
+      lastApply: this.#lastApply,
+      sourceProblems: this.#sourceProblems,
+    });
+  }
+
+  rules() {
+    return describeRules(this.#picture());
+  }
+
+  sets() {
+    return describeSets(this.#picture());
+  }
+
+  reasons() {
+    return readReasons(this.#need().datapath);
+  }
+
+  protocols() {
+    return readProtocols(this.#need().datapath);
+  }
+
+  async block(cidr: string, forMs?: number): Promise<BlockedState> {
+    const blocked = this.#blocks.add(cidr, forMs, Date.now());
+    await this.#applyNow();
+    return blocked;
+  }
+
+  async unblock(cidr: string): Promise<boolean> {
+    const removed = this.#blocks.remove(cidr);
+    if (removed) await this.#applyNow();
+    return removed;
+  }
+
+  blocked(): readonly BlockedState[] {
+    return this.#blocks.list(Date.now());
+  }
+
+  async confirm(policy: string): Promise<void> {
+    this.#confirmations.confirm(policy);
+    this.#log.info({ policy }, "policy confirmed");
+    await Promise.resolve();
+  }
+
+  trace(frame: Uint8Array, interfaceName: string): Promise<TraceResult> {
+    const run = this.#tracing.then(() => {
+      const { datapath, slots, firewall } = this.#need();
+      return traceFrame(datapath, frame, interfaceIndex(interfaceName), interfaceName, {
+        owner: (slot) => slots.owner(slot),
+        addresses: firewall.addresses,
+      });
+    });
+    this.#tracing = run.catch(() => undefined);
+    return run;
+  }
+
+  onEvent(listener: (event: EventState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  eventsLost(): number {
+    return Number(this.#need().datapath.eventsLost());
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    await this.#tracing;
+    if (this.#parts === undefined) return;
+    const { datapath, grace, attachments, watch, stopEvents } = this.#parts;
+    this.#parts = undefined;
+    watch.close();
+    stopEvents();
+    attachments.close();
+    grace.close();
+    datapath.close();
+  }
+
+  #need(): Parts {
+    if (this.#parts !== undefined) return this.#parts;
+    throw new SluiceError("SLUICE_NOT_STARTED", "the datapath is not loaded yet", {
+      remedy: "Wait until the agent is ready",
+    });
+  }
+
+  #picture(): Picture {
+    const { datapath, firewall, attachments, slots } = this.#need();
+    return {
+      datapath,
+      firewall,
+      attachments: attachments.states(),
+      slots,
+      desired: this.#desired,
+      store: this.#store,
+      cache: this.#cache,
+      versions: this.#versions,
+      confirmations: this.#confirmations,
+      failSafe: this.#failSafe,
+      nodeLocal: this.#blocks.rules(Date.now()),
+      present: this.#present(),
+      problems: this.#versions.problems(),
+    };
+  }
+
+  /** Applies soon; an earlier wake-up wins over a later one. */
+  #wake(inMs: number): void {
+    if (this.#isClosed || !this.#isSourceSynced) return;
+    const atMs = Date.now() + inMs;
+    if (atMs >= this.#wakeAtMs) return;
+    clearTimeout(this.#timer);
+    this.#wakeAtMs = atMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#wakeAtMs = Infinity;
+        void this.#applyNow();
+      },
+      Math.min(inMs, MAX_TIMER_MS),
+    );
+  }
+
+  /** One application at a time; each works on what is newest when it begins. */
+  #applyNow(): Promise<void> {
+    this.#running = this.#running.then(() => this.#apply());
+    return this.#running;
+  }
+
+  async #apply(): Promise<void> {
+    if (this.#isClosed || !this.#isSourceSynced) return;
+    const begun = performance.now();
+    try {
+      for (const name of await this.#confirmations.settle(Date.now())) {
+        this.#log.warn({ policy: name }, "not confirmed in time: rolled back");
+      }
+      await this.#reconcile();
+      this.#inSync = true;
+      this.#applyError = undefined;
+      const milliseconds = Math.round((performance.now() - begun) * 1000) / 1000;
+      this.#lastApply = { at: new Date().toISOString(), milliseconds };
+    } catch (error) {
+      this.#applyError = error instanceof Error ? error.message : String(error);
+      this.#log.error({ err: error }, "the kernel could not be brought to the wanted state");
+      this.#wake(RETRY_MS);
+    }
+    this.#wakeForNextChange();
+  }
+
+  async #reconcile(): Promise<void> {
+    const { firewall, attachments } = this.#need();
+    const nowMs = Date.now();
+    const candidates = this.#versions.begin(this.#store, nowMs);
+    const desired = await this.#put(candidates, nowMs);
+    this.#versions.commit(candidates);
+    this.#desired = desired;
+    attachments.reconcile(desired.judged, firewall.rules?.hasDefaultDrop ?? false);
+  }
+
+  /** Policies that do not fit are refused one by one, newest changes first, until the rest does. */
+  async #put(candidates: Candidates, nowMs: number): Promise<Desired> {
+    const { firewall, attachments } = this.#need();
+    for (;;) {
+      try {
+        const desired = compileDesired(
+          {
+            nodeLabels: this.#options.nodeLabels,
+            present: this.#present(),
+            slotOf: (index) => attachments.slotOf(index),
+            policies: candidates.policies(),
+            store: this.#store,
+            failSafe: this.#failSafe,
+            nodeLocal: this.#blocks.rules(nowMs),
+            passUnparsable: this.#options.unparsable === "Pass",
+            eventsPerSecond: this.#options.eventsPerSecond,
+            nowMs,
+          },
+          this.#cache,
+        );
+        await firewall.change(desired.firewall);
+        return desired;
+      } catch (error) {
+        if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
+      }
+    }
+  }
+
+  #present(): readonly PresentInterface[] {
+    const { uplinks } = this.#options;
+    const byRoute = new Set(
+      uplinks.length === 0 ? listDefaultRoutes().map(({ index }) => index as number) : [],
+    );
+    return listInterfaces().map(({ name, index }) => ({
+      name,
+      index,
+      uplink:
+        uplinks.length === 0
+          ? byRoute.has(index)
+          : uplinks.some((glob) => globMatches(glob, name)),
+    }));
+  }
+
+  #wakeForNextChange(): void {
+    const times = [
+      this.#desired?.nextExpiryMs,
+      this.#blocks.nextExpiryMs(),
+      this.#confirmations.nextDeadlineMs(),
+    ].flatMap((time) => time ?? []);
+    if (times.length > 0) this.#wake(Math.max(0, Math.min(...times) - Date.now()));
+    const waiting = this.#parts?.attachments.states().some(({ mode }) => mode === "none");
+    if (waiting === true) this.#wake(RETRY_MS);
+  }
+}
+
+function interfaceIndex(name: string): IfIndex {
+  const found = interfaceByName(name);
+  if (found !== undefined) return found.index;
+  throw new SluiceError("SLUICE_NO_INTERFACE", `there is no interface ${name}`, {
+    remedy: "sluicectl status lists the interfaces that policies judge",
+  });
+}
+

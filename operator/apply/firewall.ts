@@ -1,0 +1,243 @@
+import { setImmediate as yieldToLoop } from "node:timers/promises";
+import { Control, Generation, GenerationFlags } from "../../datapath/generated/layout.js";
+import type { GracePeriod } from "../../datapath/index.js";
+import type { ClassId } from "../compile/address-classes.js";
+import { CapacityError } from "../compile/capacity-error.js";
+import type { FieldClasses } from "../compile/field-classes.js";
+import type { CompiledRule } from "../compile/rule-list.js";
+import { AddressTable, type SetContents } from "./address-table.js";
+import type { Datapath } from "./datapath.js";
+import type { RedirectTargets } from "./redirect-targets.js";
+import { RuleTables } from "./rule-tables.js";
+import type { V6Pointers } from "./v6-table.js";
+import type { RuleSlots } from "./rule-slots.js";
+
+/** What the kernel should hold. */
+export interface DesiredFirewall {
+  readonly rules: readonly CompiledRule[];
+  /** Compiled from `rules`. */
+  readonly fieldClasses: FieldClasses;
+  /** Contents of all sets that the rules use. */
+  readonly contents: SetContents;
+  /** Interface slots that some policy judges, and those that one in mode Enforce does. */
+  readonly judgedSlots: readonly number[];
+  readonly enforcedSlots: readonly number[];
+  readonly passUnparsable: boolean;
+  readonly eventsPerSecond: number;
+}
+
+type Half = 0 | 1;
+
+/**
+ * Brings the tables to a desired state in an order that never shows a packet half a change:
+ *
+ *   1. sets gain and lose addresses in place, each address by one store; classes that are new to the rules in force
+ *      get their bitmaps first
+ *   2. changed rules are written to the half that no packet reads, and one store flips
+ *   3. sets that no rule uses any more are taken out
+ */
+export class Firewall {
+  readonly #datapath: Datapath;
+  readonly #grace: GracePeriod;
+  readonly #slots: RuleSlots;
+  readonly #targets: RedirectTargets;
+  #addresses: AddressTable | undefined;
+  #rules: RuleTables | undefined;
+  #rulesText = "";
+  /** Something went wrong half way: the next change builds everything anew. */
+  #isBroken = false;
+
+  constructor(
+    datapath: Datapath,
+    grace: GracePeriod,
+    slots: RuleSlots,
+    targets: RedirectTargets,
+  ) {
+    this.#datapath = datapath;
+    this.#grace = grace;
+    this.#slots = slots;
+    this.#targets = targets;
+  }
+
+  get generation(): Generation {
+    return this.#generationAt(this.#active());
+  }
+
+  /** Rules in force, with their slots; empty before the first change. */
+  get rules(): RuleTables | undefined {
+    return this.#rules;
+  }
+
+  get addresses(): AddressTable | undefined {
+    return this.#addresses;
+  }
+
+  /**
+   * @returns whether a new generation was put in force; changes of sets alone need none
+   * @throws CapacityError, and the rules in force stay as they were
+   */
+  async change(desired: DesiredFirewall): Promise<boolean> {
+    const slots = this.#slots.assign(desired.rules);
+    const next = new RuleTables(desired.rules, slots, desired.fieldClasses);
+    const text = JSON.stringify([
+      desired.rules,
+      desired.judgedSlots,
+      desired.enforcedSlots,
+      desired.passUnparsable,
+      desired.eventsPerSecond,
+      desired.rules.map(({ protocols }) => protocols && [...protocols]),
+    ]);
+    const addresses = this.#addresses;
+    if (addresses === undefined || this.#isBroken || !addresses.canBecome(desired.contents)) {
+      await this.#buildAnew(desired, next);
+    } else {
+      const isSame = text === this.#rulesText;
+      try {
+        await this.#changeInPlace(desired, next, addresses, isSame);
+      } catch (error) {
+        this.#isBroken = true;
+        if (!(error instanceof CapacityError)) throw error;
+        /* What edits left scattered may fit when it is laid out anew. */
+        await this.#buildAnew(desired, next);
+        this.#rulesText = text;
+        return true;
+      }
+      if (isSame) return false;
+    }
+    this.#rulesText = text;
+    return true;
+  }
+
+  /** Everything beside what is in force, in the other halves; then one flip. */
+  async #buildAnew(desired: DesiredFirewall, next: RuleTables): Promise<void> {
+    const active = this.generation;
+    await this.#grace.wait();
+    const half = other(active.v4Half);
+    const addresses = new AddressTable(this.#datapath, half, desired.contents);
+    await addresses.build(() => yieldToLoop());
+    this.#writeRules(next, other(active.rulesHalf), addresses);
+    this.#flip(desired, next, addresses, other(active.rulesHalf));
+    this.#addresses = addresses;
+    this.#rules = next;
+    this.#isBroken = false;
+    await this.#grace.wait();
+    await addresses.unmarkOthers(() => yieldToLoop());
+  }
+
+  async #changeInPlace(
+    desired: DesiredFirewall,
+    next: RuleTables,
+    addresses: AddressTable,
+    rulesAreSame: boolean,
+  ): Promise<void> {
+    const current = this.#rules!;
+    await this.#reclaim(addresses);
+    const activeHalf = this.generation.rulesHalf as Half;
+    const publish = (first: ClassId) => this.#publish(current, activeHalf, addresses, first);
+    let v6InPlace = addresses.change(desired.contents, publish);
+    /* Sets that only the new rules use are now in the tables, and mean nothing to the rules in force. */
+    let oldV6: V6Pointers | undefined;
+    if (!v6InPlace) {
+      oldV6 = (await addresses.rebuildV6(() => yieldToLoop())).old;
+      publish(0);
+    }
+    if (!rulesAreSame || oldV6 !== undefined) {
+      const half = rulesAreSame ? activeHalf : other(activeHalf);
+      await this.#grace.wait();
+      if (!rulesAreSame) this.#writeRules(next, half, addresses);
+      this.#flip(desired, rulesAreSame ? current : next, addresses, half);
+      if (oldV6 !== undefined) addresses.retireV6(oldV6);
+    }
+    if (rulesAreSame) return;
+    this.#rules = next;
+    const nowHalf = this.generation.rulesHalf as Half;
+    v6InPlace = addresses.removeOthers(desired.contents, (first) =>
+      this.#publish(next, nowHalf, addresses, first),
+    );
+    if (!v6InPlace) {
+      const { old } = await addresses.rebuildV6(() => yieldToLoop());
+      this.#publish(next, nowHalf, addresses, 0);
+      await this.#grace.wait();
+      this.#flip(desired, next, addresses, nowHalf);
+      addresses.retireV6(old);
+    }
+  }
+
+  /** Lines retired by earlier changes may be used again once no packet can still be reading them. */
+  async #reclaim(addresses: AddressTable): Promise<void> {
+    if (!addresses.allocator.hasRetired) return;
+    await this.#grace.wait();
+    addresses.allocator.reclaim();
+  }
+
+  #publish(rules: RuleTables, half: Half, addresses: AddressTable, first: ClassId): void {
+    rules.writeClasses(
+      this.#datapath,
+      half,
+      addresses.classes,
+      (key) => addresses.idOf(key),
+      first,
+    );
+  }
+
+  #writeRules(rules: RuleTables, half: Half, addresses: AddressTable): void {
+    this.#targets.begin();
+    rules.write(
+      this.#datapath,
+      half,
+      addresses.classes,
+      (key) => addresses.idOf(key),
+      this.#targets,
+    );
+  }
+
+  #flip(
+    desired: DesiredFirewall,
+    rules: RuleTables,
+    addresses: AddressTable,
+    rulesHalf: Half,
+  ): void {
+    const { control } = this.#datapath;
+    const active = this.#active();
+    const index = other(active);
+    const rate = desired.eventsPerSecond;
+    Generation.encode(
+      {
+        number: this.generation.number + 1,
+        rulesHalf,
+        v4Half: addresses.half,
+        fields: rules.fields,
+        flags: rules.hasDefaultDrop ? GenerationFlags.GENERATION_CONNECTIONS : 0,
+        judged: slotBits(desired.judgedSlots),
+        /* Audit policies change no verdict, not even of what cannot be parsed. */
+        dropUnparsable: slotBits(desired.passUnparsable ? [] : desired.enforcedSlots),
+        ...addresses.pointers(),
+        eventIntervalNs: rate === 0 ? 0 : Math.max(1, Math.round(1e9 / rate)),
+        eventBurst: Math.max(1, Math.ceil(rate / 10)),
+      },
+      control.view,
+      Control.offsets.generations + index * Generation.size,
+    );
+    Atomics.store(control.u32, Control.offsets.active / 4, index);
+  }
+
+  #active(): Half {
+    return ((this.#datapath.control.u32[Control.offsets.active / 4] ?? 0) & 1) as Half;
+  }
+
+  #generationAt(index: Half): Generation {
+    const at = Control.offsets.generations + index * Generation.size;
+    return Generation.decode(this.#datapath.control.view, at);
+  }
+}
+
+function slotBits(slots: readonly number[]): readonly bigint[] {
+  const words = [0n, 0n, 0n, 0n];
+  for (const slot of slots) words[slot >> 6]! |= 1n << BigInt(slot & 63);
+  return words;
+}
+
+function other(half: number): Half {
+  return half === 0 ? 1 : 0;
+}
+

@@ -1,0 +1,218 @@
+import {
+  Field,
+  Limit,
+  Limits,
+  LimitScope,
+  LimitUnit,
+  Rule,
+  RuleAction,
+  RuleFlags,
+} from "../../datapath/generated/layout.js";
+import type { AddressClasses, ClassId, SetId } from "../compile/address-classes.js";
+import {
+  addRule,
+  BITMAP_WORDS,
+  emptyRuleSet,
+  type RuleSet,
+  uniteRules,
+  writeBitmap,
+} from "../compile/bitmap.js";
+import { CapacityError } from "../compile/capacity-error.js";
+import { constrains, type FieldClasses } from "../compile/field-classes.js";
+import type { CompiledRule } from "../compile/rule-list.js";
+import type { RateLimit } from "../model/records.js";
+import type { Datapath } from "./datapath.js";
+import type { RedirectTargets } from "./redirect-targets.js";
+
+/** Times of the limiter are in 1/16 ns, costs per 2^10 units (limiter.h). */
+const TICKS_PER_SECOND = 16_000_000_000n;
+const COST_UNITS = 1n << 10n;
+const MAX_BURST = 1n << 62n;
+
+/** Rules by address set, for one of the two address fields. */
+interface AddressField {
+  readonly any: RuleSet;
+  readonly bySet: ReadonlyMap<string, RuleSet>;
+  readonly isUsed: boolean;
+}
+
+/** One rule list, ready to be written to a half of the tables. */
+export class RuleTables {
+  readonly rules: readonly CompiledRule[];
+  readonly slots: readonly number[];
+  readonly fields: number;
+  readonly hasDefaultDrop: boolean;
+  readonly limitCount: number;
+  readonly #fieldClasses: FieldClasses;
+  readonly #source: AddressField;
+  readonly #destination: AddressField;
+
+  /** @throws CapacityError */
+  constructor(
+    rules: readonly CompiledRule[],
+    slots: readonly number[],
+    fieldClasses: FieldClasses,
+  ) {
+    this.rules = rules;
+    this.slots = slots;
+    this.#fieldClasses = fieldClasses;
+    this.#source = addressField(rules, "from");
+    this.#destination = addressField(rules, "to");
+    this.fields = fieldsOf(rules, this.#source.isUsed, this.#destination.isUsed);
+    this.hasDefaultDrop = rules.some(({ isDefault, action }) => isDefault && action === "Drop");
+    this.limitCount = rules.filter(({ action }) => action === "Limit").length;
+    if (this.limitCount > Limits.MAX_LIMITS) {
+      const last = rules.findLast(({ action }) => action === "Limit");
+      throw new CapacityError(
+        "limits",
+        Limits.MAX_LIMITS,
+        `the Limit rules need ${this.limitCount}`,
+        last?.policy,
+      );
+    }
+  }
+
+  get fieldClassCount(): number {
+    return this.#fieldClasses.ruleSets.length;
+  }
+
+  /** Writes rules, limits, field classes and all bitmaps to a half that no packet reads. */
+  write(
+    datapath: Datapath,
+    half: 0 | 1,
+    classes: AddressClasses,
+    idOf: (key: string) => SetId | undefined,
+    targets: RedirectTargets,
+  ): void {
+    let limit = 0;
+    this.rules.forEach((rule, index) => {
+      const target = targets.indexOf(half, rule);
+      const at = (half * Limits.MAX_RULES + index) * datapath.rules.stride;
+      Rule.encode(
+        {
+          action: actionOf(rule),
+          flags: (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
+          resume: rule.resume,
+          slot: this.slots[index]!,
+          target: rule.action === "Limit" ? limit : target.first,
+          targetCount: target.count,
+          logOneIn: rule.logOneIn,
+        },
+        datapath.rules.view,
+        at,
+      );
+      if (rule.rateLimit !== undefined) {
+        const limitAt = (half * Limits.MAX_LIMITS + limit++) * datapath.limits.stride;
+        Limit.encode(limitRow(rule.rateLimit), datapath.limits.view, limitAt);
+      }
+    });
+    const { classes: table, ruleSets } = this.#fieldClasses;
+    new Uint16Array(
+      datapath.fieldClasses.bytes.buffer,
+      datapath.fieldClasses.bytes.byteOffset + half * table.byteLength,
+      table.length,
+    ).set(table);
+    ruleSets.forEach((set, index) => {
+      this.#writeBitmap(datapath, half, Limits.BITMAPS_FIELD + index, set);
+    });
+    this.writeClasses(datapath, half, classes, idOf, 0);
+  }
+
+  /** Writes the bitmaps of address classes from `first` on. */
+  writeClasses(
+    datapath: Datapath,
+    half: 0 | 1,
+    classes: AddressClasses,
+    idOf: (key: string) => SetId | undefined,
+    first: ClassId,
+  ): void {
+    for (const [field, base] of [
+      [this.#source, 0],
+      [this.#destination, Limits.BITMAPS_DESTINATION],
+    ] as const) {
+      if (!field.isUsed) continue;
+      const byId = new Map<SetId, RuleSet>();
+      for (const [key, set] of field.bySet) {
+        const id = idOf(key);
+        if (id !== undefined) byId.set(id, set);
+      }
+      for (let classId = first; classId < classes.count; classId++) {
+        const set = field.any.slice();
+        for (const member of classes.members(classId)) {
+          const rules = byId.get(member);
+          if (rules !== undefined) uniteRules(set, rules);
+        }
+        this.#writeBitmap(datapath, half, base + classId, set);
+      }
+    }
+  }
+
+  #writeBitmap(datapath: Datapath, half: 0 | 1, row: number, set: RuleSet): void {
+    writeBitmap(set, datapath.bitmaps.u32, (half * Limits.BITMAPS + row) * BITMAP_WORDS);
+  }
+}
+
+function addressField(rules: readonly CompiledRule[], field: "from" | "to"): AddressField {
+  const any = emptyRuleSet();
+  const bySet = new Map<string, RuleSet>();
+  rules.forEach((rule, index) => {
+    const keys = rule[field];
+    if (keys === undefined) {
+      addRule(any, index);
+      return;
+    }
+    for (const key of keys) {
+      let set = bySet.get(key);
+      if (set === undefined) bySet.set(key, (set = emptyRuleSet()));
+      addRule(set, index);
+    }
+  });
+  return { any, bySet, isUsed: rules.some((rule) => rule[field] !== undefined) };
+}
+
+function fieldsOf(
+  rules: readonly CompiledRule[],
+  usesSource: boolean,
+  usesDestination: boolean,
+): number {
+  const bits: readonly (readonly [boolean, number])[] = [
+    [usesSource, Field.FIELD_SOURCE],
+    [usesDestination, Field.FIELD_DESTINATION],
+    [rules.some(({ protocols }) => protocols !== undefined), Field.FIELD_PORT],
+    [constrains(rules, "sourcePorts"), Field.FIELD_SOURCE_PORT],
+    [constrains(rules, "details"), Field.FIELD_DETAIL],
+    [rules.some(({ traits }) => traits !== 0), Field.FIELD_TRAITS],
+  ];
+  return bits.reduce((fields, [isUsed, bit]) => (isUsed ? fields | bit : fields), 0);
+}
+
+function actionOf({ action, redirect }: CompiledRule): RuleAction {
+  switch (action) {
+    case "Accept":
+      return RuleAction.ACTION_ACCEPT;
+    case "Drop":
+      return RuleAction.ACTION_DROP;
+    case "Pass":
+      return RuleAction.ACTION_PASS;
+    case "Limit":
+      return RuleAction.ACTION_LIMIT;
+    case "Redirect":
+      if (redirect?.kind === "cpus") return RuleAction.ACTION_REDIRECT_CPU;
+      if (redirect?.kind === "interface") return RuleAction.ACTION_REDIRECT_PORT;
+      return RuleAction.ACTION_REDIRECT_SOCKET;
+  }
+}
+
+function limitRow(limit: RateLimit): Limit {
+  const cost = (TICKS_PER_SECOND * COST_UNITS) / BigInt(Math.round(limit.rate));
+  const burst = (BigInt(Math.round(limit.burst)) * cost) / COST_UNITS;
+  const perSource = limit.per === "SourceAddress";
+  return {
+    cost,
+    burst: burst < MAX_BURST ? burst : MAX_BURST,
+    unit: limit.unit === "bytes" ? LimitUnit.LIMIT_BYTES : LimitUnit.LIMIT_PACKETS,
+    scope: limit.per === "Node" ? LimitScope.LIMIT_NODE : LimitScope.LIMIT_SOURCE,
+    v4Prefix: perSource ? 32 : limit.ipv4PrefixLength,
+    v6Prefix: perSource ? 128 : limit.ipv6PrefixLength,
+  };
+}

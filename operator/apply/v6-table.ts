@@ -1,0 +1,200 @@
+import { AddressLayout as L, type Generation } from "../../datapath/generated/layout.js";
+import type { AddressClasses } from "../compile/address-classes.js";
+import { CapacityError } from "../compile/capacity-error.js";
+import {
+  type BucketTable,
+  bucketKeyAt,
+  bucketPlace,
+  hashV6Prefix,
+  MAX_NODE_RUNS,
+  MAX_SHORT_RUNS,
+  nodeLines,
+  shortLines,
+  writeBucketKey,
+  writeNode,
+  writeShortRuns,
+} from "../compile/v6-image.js";
+import { classAt, V6Prefixes, type V6Prefix, type V6Runs } from "../compile/v6-prefixes.js";
+import type { Datapath } from "./datapath.js";
+import type { LineAllocator } from "./line-allocator.js";
+
+/** Where the generation finds the IPv6 tables. */
+export type V6Pointers = Pick<
+  Generation,
+  "v6Buckets" | "v6BucketMask" | "v6Short" | "v6ShortCount"
+>;
+
+const MIN_BUCKETS = 16;
+const RECORDS_PER_BUCKET = 2;
+const SHORTEST_RECORD = 48;
+
+/** The IPv6 side of the address tables in the kernel. */
+export class V6Table {
+  readonly #prefixes = new V6Prefixes();
+  readonly #classes: AddressClasses;
+  readonly #allocator: LineAllocator;
+  readonly #lines: Uint32Array;
+  readonly #touched: Uint32Array;
+  #table: BucketTable;
+  #short: { readonly line: number; readonly lines: number; readonly runs: V6Runs<number> };
+
+  /** Nothing is written before {@link build}. */
+  constructor(
+    datapath: Datapath,
+    prefixes: Iterable<V6Prefix>,
+    classes: AddressClasses,
+    allocator: LineAllocator,
+  ) {
+    this.#classes = classes;
+    this.#allocator = allocator;
+    this.#lines = datapath.addressLines.u32;
+    this.#touched = datapath.v6Touched.u32;
+    this.#table = { lines: this.#lines, line: 0, buckets: 0 };
+    this.#short = { line: 0, lines: 0, runs: { starts: [0], classes: [L.CLASS_V6_DEFAULT] } };
+    for (const prefix of prefixes) this.#prefixes.add(prefix);
+  }
+
+  get size(): number {
+    return this.#prefixes.size;
+  }
+
+  pointers(): V6Pointers {
+    return {
+      v6Buckets: this.#table.line,
+      v6BucketMask: Math.max(0, this.#table.buckets - 1),
+      v6Short: this.#short.line,
+      v6ShortCount: this.#short.lines === 0 ? 0 : this.#short.runs.starts.length,
+    };
+  }
+
+  /** Writes everything to fresh lines; packets see it when a generation with the new pointers is in force. */
+  async build(pause: () => Promise<void>): Promise<void> {
+    const runs = this.#prefixes.shortRuns(this.#classes);
+    if (runs.starts.length > MAX_SHORT_RUNS) {
+      throw new CapacityError(
+        "IPv6 prefixes shorter than /48",
+        MAX_SHORT_RUNS,
+        `${runs.starts.length} intervals are needed`,
+      );
+    }
+    const isDefault = runs.starts.length === 1 && runs.classes[0] === L.CLASS_V6_DEFAULT;
+    const lines = isDefault ? 0 : shortLines(runs);
+    this.#short = { line: lines === 0 ? 0 : this.#allocator.allocate(lines), lines, runs };
+    if (lines > 0) writeShortRuns(runs, this.#lines, this.#short.line);
+    let buckets = MIN_BUCKETS;
+    while (buckets * RECORDS_PER_BUCKET < this.#prefixes.recordCount) buckets *= 2;
+    while (!(await this.#buildBuckets(buckets, pause))) buckets *= 2;
+  }
+
+  /**
+   * Changes prefixes under traffic.
+   *
+   * @param publish called before new classes become visible
+   * @returns false when the tables must be built anew and a new generation point to them: the change is remembered
+   */
+  change(
+    add: readonly V6Prefix[],
+    remove: readonly V6Prefix[],
+    publish: () => void,
+  ): boolean {
+    const records = new Set<number>();
+    let inPlace = true;
+    const note = ({ length, prefix }: V6Prefix) => {
+      if (length < SHORTEST_RECORD) inPlace = false;
+      else records.add(prefix);
+    };
+    for (const prefix of add) if (this.#prefixes.add(prefix)) note(prefix);
+    for (const prefix of remove) if (this.#prefixes.remove(prefix)) note(prefix);
+    if (!inPlace || (this.#table.buckets === 0 && records.size > 0)) return false;
+    for (const prefix of records) {
+      if (!this.#changeRecord(prefix, publish)) return false;
+    }
+    return true;
+  }
+
+  /** Gives the lines of the buckets and intervals back, which no generation points to any more. */
+  retireTables(pointers: V6Pointers): void {
+    if (pointers.v6BucketMask > 0) {
+      this.#allocator.retire(pointers.v6Buckets, pointers.v6BucketMask + 1);
+    }
+    this.#allocator.retire(
+      pointers.v6Short,
+      Math.ceil(pointers.v6ShortCount / L.SHORT_PER_LINE),
+    );
+  }
+
+  /** Unmarks /48s that no record touches. After the flip and a grace period. */
+  unmarkOthers(): void {
+    this.#touched.fill(0);
+    for (const prefix of this.#prefixes.prefixes()) this.#mark(prefix);
+  }
+
+  async #buildBuckets(buckets: number, pause: () => Promise<void>): Promise<boolean> {
+    if (this.#prefixes.recordCount === 0) {
+      this.#table = { lines: this.#lines, line: 0, buckets: 0 };
+      return true;
+    }
+    const line = this.#allocator.allocate(buckets);
+    const table = { lines: this.#lines, line, buckets };
+    this.#lines.fill(0, line * 16, (line + buckets) * 16);
+    const placed: (readonly [prefix: number, place: number])[] = [];
+    for (const prefix of this.#prefixes.prefixes()) {
+      const place = bucketPlace(table, prefix, "place");
+      if (place < 0) {
+        this.#allocator.retire(line, buckets);
+        return false;
+      }
+      writeBucketKey(this.#lines, bucketKeyAt(place), prefix);
+      placed.push([prefix, place]);
+    }
+    for (const [index, [prefix, place]] of placed.entries()) {
+      if (index % 4096 === 0) await pause();
+      this.#mark(prefix);
+      this.#lines[place] = this.#writeRecord(prefix, this.#runsOf(prefix));
+    }
+    this.#table = table;
+    return true;
+  }
+
+  /** A record whose last prefix went keeps its place with the class around it, until the next build. */
+  #changeRecord(prefix: number, publish: () => void): boolean {
+    const runs = this.#runsOf(prefix);
+    const found = bucketPlace(this.#table, prefix, "find");
+    const place = found < 0 ? bucketPlace(this.#table, prefix, "place") : found;
+    if (place < 0) return false;
+    publish();
+    const before = this.#lines[place]!;
+    const word = this.#writeRecord(prefix, runs);
+    this.#mark(prefix);
+    Atomics.store(this.#lines, place, word);
+    if (found < 0) writeBucketKey(this.#lines, bucketKeyAt(place), prefix);
+    else if (before & L.WORD_IS_LINE) {
+      const node = before & L.WORD_LINE_MASK;
+      const count = this.#lines[node * 16]!;
+      this.#allocator.retire(node, 1 + Math.ceil(count / L.NODE_ENTRIES_PER_LINE));
+    }
+    return true;
+  }
+
+  #runsOf(prefix: number): V6Runs<bigint> {
+    const background = classAt(this.#short.runs, prefix);
+    return this.#prefixes.recordRuns(prefix, background, this.#classes);
+  }
+
+  #writeRecord(prefix: number, runs: V6Runs<bigint>): number {
+    if (runs.starts.length > MAX_NODE_RUNS) {
+      throw new CapacityError(
+        "IPv6 prefixes inside one /48",
+        MAX_NODE_RUNS,
+        `the /48 number ${prefix.toString(16)} needs ${runs.starts.length} runs`,
+      );
+    }
+    const lines = nodeLines(runs);
+    return writeNode(runs, this.#lines, lines === 0 ? 0 : this.#allocator.allocate(lines));
+  }
+
+  #mark(prefix: number): void {
+    const bit = hashV6Prefix(prefix) >>> 8;
+    this.#touched[bit >>> 5]! |= 1 << (bit & 31);
+  }
+}

@@ -1,0 +1,131 @@
+import type { Command } from "commander";
+import type { RuleState } from "../../api/engine.js";
+import { agentCommand, type Cli, collect, openContext, type WatchOptions, withWatch } from "../agent-command.js";
+import type { Output, OutputFormat } from "../output.js";
+import type { Column } from "../table.js";
+import { formatBitRate, formatBytes, formatCount, formatMoment, formatRate, ratePerSecond } from "../units.js";
+import { printable } from "../visible.js";
+import { type Sample, watch } from "../watch.js";
+
+interface RulesOptions extends WatchOptions {
+  readonly output: OutputFormat;
+  readonly socket: string;
+  readonly policy?: readonly string[];
+  readonly hit?: boolean;
+}
+
+/** `sluicectl rules` */
+export function rulesCommand(cli: Cli): Command {
+  const command = agentCommand(
+    "rules",
+    "the rules in force, in order of judgement, with their hits",
+    "Lists the rules that judge packets on this node, first to last, with the packets that each matched. The first match decides, unless its action is Pass, or Limit within its rate, or its policy only audits.",
+  )
+    .option("--policy <name>", "only this policy's rules; repeatable", collect)
+    .option("--hit", "only rules that matched a packet");
+  return withWatch(command).action(async (options: RulesOptions) => {
+    const { io, client, output } = openContext(cli, options);
+    const take = async () => select(await client.call("rules"), options);
+    if (options.watch !== true) {
+      const rules = await take();
+      output.show(rules, () => rulesText({ value: rules, before: undefined, seconds: 0 }, output));
+      return;
+    }
+    await watch({
+      io,
+      output,
+      intervalMs: options.interval,
+      take,
+      text: (sample) => rulesText(sample, output, true),
+      document: (sample) => withRates(sample),
+    });
+  });
+}
+
+function select(rules: readonly RuleState[], { policy, hit }: RulesOptions): readonly RuleState[] {
+  return rules.filter(
+    (rule) =>
+      (policy === undefined || policy.includes(rule.policy)) &&
+      (hit !== true || rule.matched.packets > 0),
+  );
+}
+
+interface Rates {
+  readonly packetsPerSecond: number | undefined;
+  readonly bytesPerSecond: number | undefined;
+  readonly exceededPerSecond: number | undefined;
+}
+
+const key = (rule: RuleState) => `${rule.policy}/${rule.rule}`;
+
+function ratesOf({ value, before, seconds }: Sample<readonly RuleState[]>): readonly Rates[] {
+  const earlier = new Map(before?.map((rule) => [key(rule), rule]));
+  return value.map((rule) => {
+    const then = earlier.get(key(rule));
+    return {
+      packetsPerSecond: ratePerSecond(rule.matched.packets, then?.matched.packets, seconds),
+      bytesPerSecond: ratePerSecond(rule.matched.bytes, then?.matched.bytes, seconds),
+      exceededPerSecond: ratePerSecond(rule.exceeded.packets, then?.exceeded.packets, seconds),
+    };
+  });
+}
+
+function withRates(sample: Sample<readonly RuleState[]>): unknown {
+  const rates = ratesOf(sample);
+  return sample.value.map((rule, index) => ({ ...rule, ...rates[index] }));
+}
+
+export function rulesText(
+  sample: Sample<readonly RuleState[]>,
+  output: Output,
+  hasRates = false,
+): string {
+  if (sample.value.length === 0) return "no rules";
+  const rates = ratesOf(sample);
+  const hasLimits = sample.value.some(({ action }) => action === "Limit");
+  const columns: Column[] = [
+    { title: "POLICY" },
+    { title: "RULE" },
+    { title: "ACTION" },
+    { title: "PACKETS", align: "right" },
+    { title: "BYTES", align: "right" },
+  ];
+  if (hasRates) columns.push({ title: "PACKETS/S", align: "right" }, { title: "RATE", align: "right" });
+  if (hasLimits) columns.push({ title: "ABOVE LIMIT", align: "right" });
+  if (hasLimits && hasRates) columns.push({ title: "ABOVE/S", align: "right" });
+  columns.push({ title: "MATCH" });
+  const rows = sample.value.map((rule, index) => {
+    const rate = rates[index];
+    const isLimit = rule.action === "Limit";
+    const row = [
+      rule.policy,
+      rule.rule,
+      actionText(rule, output),
+      formatCount(rule.matched.packets),
+      formatBytes(rule.matched.bytes),
+    ];
+    if (hasRates) row.push(formatRate(rate?.packetsPerSecond), formatBitRate(rate?.bytesPerSecond));
+    if (hasLimits) row.push(isLimit ? formatCount(rule.exceeded.packets) : "");
+    if (hasLimits && hasRates) row.push(isLimit ? formatRate(rate?.exceededPerSecond) : "");
+    row.push(matchText(rule));
+    return row;
+  });
+  return output.table(columns, rows);
+}
+
+function actionText({ action, mode }: RuleState, { colors }: Output): string {
+  const paint =
+    action === "Drop"
+      ? colors.red
+      : action === "Accept"
+        ? colors.green
+        : action === "Pass"
+          ? (text: string) => text
+          : colors.yellow;
+  return mode === "Audit" ? `${paint(action)} (audit)` : paint(action);
+}
+
+function matchText({ match, expiresAt }: RuleState): string {
+  const text = printable(match) || "any packet";
+  return expiresAt === undefined ? text : `${text}; ends ${formatMoment(expiresAt, Date.now())}`;
+}

@@ -1,0 +1,185 @@
+import type { Command } from "commander";
+import type { EngineStatus, PolicyState } from "../../api/engine.js";
+import type { AgentStatus } from "../../api/requests.js";
+import { formatProblem } from "../../model/problem.js";
+import { agentCommand, type Cli, openContext } from "../agent-command.js";
+import { exitCodes } from "../errors.js";
+import type { Output, OutputFormat } from "../output.js";
+import { formatCount, formatMoment } from "../units.js";
+import { printable } from "../visible.js";
+
+/** `sluicectl status` */
+export function statusCommand(cli: Cli): Command {
+  return agentCommand(
+    "status",
+    "what is in force on this node, and what is wrong",
+    "Shows the interfaces with their XDP mode, the policies, how full the tables are, why packets got their verdicts, and everything that is wrong with the manifests.",
+  )
+    .option("--check", "exit with 4 unless in sync, attached and without errors")
+    .action(async (options: { output: OutputFormat; socket: string; check?: boolean }) => {
+      const { client, output } = openContext(cli, options);
+      const status = await client.call("status");
+      output.show(status, () => statusText(status, output, Date.now()));
+      if (options.check === true && !isHealthy(status)) cli.exitCode = exitCodes.finding;
+    });
+}
+
+function isHealthy(status: EngineStatus): boolean {
+  return (
+    status.inSync &&
+    status.applyError === undefined &&
+    status.interfaces.every(({ attached }) => attached) &&
+    status.problems.every(({ severity }) => severity !== "error") &&
+    status.policies.every(({ problems }) => problems.every(({ severity }) => severity !== "error"))
+  );
+}
+
+export function statusText(status: AgentStatus, output: Output, nowMs: number): string {
+  return [
+    head(status, output, nowMs),
+    section("Interfaces", interfaces(status, output), output),
+    section("Policies", policies(status, output, nowMs), output),
+    section("Verdicts by reason", reasons(status, output), output),
+    section("Tables", tables(status, output), output),
+    section("Problems", problems(status, output), output),
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n");
+}
+
+function head(status: AgentStatus, { colors }: Output, nowMs: number): string {
+  const { lastApply } = status;
+  const applied =
+    lastApply === undefined
+      ? ""
+      : `, applied in ${lastApply.milliseconds.toFixed(1)} ms ${formatMoment(lastApply.at, nowMs)}`;
+  const sync = status.inSync ? colors.green("in sync") : colors.red("not in sync");
+  const lines = [
+    `${colors.bold("Node")}     ${status.node}, ${sync}, generation ${status.generation}${applied}`,
+    `${colors.bold("Agent")}    ${status.version}, process ${status.pid}, started ${formatMoment(status.startedAt, nowMs)}, log level ${status.logLevel}`,
+    `${colors.bold("Pins")}     ${status.pinFolder}, table layout ${status.layout}`,
+  ];
+  if (status.eventsLost > 0) {
+    lines.push(`${colors.bold("Events")}   ${formatCount(status.eventsLost)} lost`);
+  }
+  if (status.applyError !== undefined) {
+    lines.push(`${colors.red("Apply")}    ${printable(status.applyError)}`);
+  }
+  return lines.join("\n");
+}
+
+function section(title: string, body: string, { colors }: Output): string {
+  return body === "" ? "" : `${colors.bold(title)}\n${body}`;
+}
+
+function interfaces({ interfaces: all }: EngineStatus, output: Output): string {
+  const { colors } = output;
+  if (all.length === 0) return "none: no policy matches an interface of this node";
+  const rows = all.map((item) => {
+    const packets = (name: keyof typeof item.verdicts) => formatCount(item.verdicts[name].packets);
+    const mode = item.mode === item.requestedMode ? item.mode : colors.yellow(item.mode);
+    return [
+      item.name,
+      item.attached ? mode : colors.red("not attached"),
+      packets("pass"),
+      packets("drop"),
+      packets("redirect"),
+      packets("aborted"),
+      printable(item.message ?? ""),
+    ];
+  });
+  return output.table(
+    [
+      { title: "INTERFACE" },
+      { title: "MODE" },
+      { title: "PASSED", align: "right" },
+      { title: "DROPPED", align: "right" },
+      { title: "REDIRECTED", align: "right" },
+      { title: "ABORTED", align: "right" },
+      { title: "REMARK" },
+    ],
+    rows,
+  );
+}
+
+function policies({ policies: all }: EngineStatus, output: Output, nowMs: number): string {
+  if (all.length === 0) return "none";
+  const rows = all.map((policy) => [
+    policy.name,
+    String(policy.priority),
+    policy.mode,
+    formatCount(policy.rules),
+    policyState(policy, output, nowMs),
+    policy.interfaces.join(","),
+  ]);
+  return output.table(
+    [
+      { title: "POLICY" },
+      { title: "PRIORITY", align: "right" },
+      { title: "MODE" },
+      { title: "RULES", align: "right" },
+      { title: "STATE" },
+      { title: "INTERFACES" },
+    ],
+    rows,
+  );
+}
+
+function policyState(policy: PolicyState, { colors }: Output, nowMs: number): string {
+  const parts: string[] = [];
+  if (policy.confirmBy !== undefined) {
+    const rest = formatMoment(policy.confirmBy, nowMs);
+    parts.push(colors.yellow(`rolls back ${rest} unless confirmed`));
+  } else {
+    parts.push(policy.inForce ? colors.green("in force") : "not for this node");
+  }
+  if (policy.rolledBack === true) parts.push(colors.yellow("rolled back"));
+  if (policy.generationInForce !== undefined) {
+    parts.push(`generation ${policy.generationInForce} of ${policy.generation}`);
+  }
+  const errors = policy.problems.filter(({ severity }) => severity === "error").length;
+  if (errors > 0) parts.push(colors.red(errors === 1 ? "1 error" : `${errors} errors`));
+  return parts.join(", ");
+}
+
+function reasons(status: AgentStatus, output: Output): string {
+  const rows = Object.entries(status.reasons)
+    .filter(([, { packets }]) => packets > 0)
+    .map(([reason, { packets, bytes }]) => [reason, formatCount(packets), formatCount(bytes)]);
+  if (rows.length === 0) return "";
+  return output.table(
+    [{ title: "REASON" }, { title: "PACKETS", align: "right" }, { title: "BYTES", align: "right" }],
+    rows,
+  );
+}
+
+const pressing = 0.9;
+
+function tables({ tables: all }: EngineStatus, output: Output): string {
+  const rows = all.map(({ name, used, capacity }) => {
+    const share = capacity === 0 ? 0 : used / capacity;
+    const text = `${(share * 100).toFixed(1)} %`;
+    const full = share >= pressing ? output.colors.red(text) : text;
+    return [name, formatCount(used), formatCount(capacity), full];
+  });
+  if (rows.length === 0) return "";
+  return output.table(
+    [
+      { title: "TABLE" },
+      { title: "USED", align: "right" },
+      { title: "CAPACITY", align: "right" },
+      { title: "FULL", align: "right" },
+    ],
+    rows,
+  );
+}
+
+function problems(status: EngineStatus, { colors }: Output): string {
+  const seen = new Set<string>();
+  const all = [...status.problems, ...status.policies.flatMap((policy) => policy.problems)];
+  for (const problem of all) {
+    const paint = problem.severity === "error" ? colors.red : colors.yellow;
+    seen.add(`${paint(problem.severity)}  ${printable(formatProblem(problem))}`);
+  }
+  return [...seen].join("\n");
+}

@@ -1,0 +1,57 @@
+import { stat } from "node:fs/promises";
+import type { ObjectRecord, Problem } from "../model/records.js";
+import { scanFolder } from "../source/folder-scan.js";
+import { type LoadedFile, loadText, problemOfError } from "../source/loaded-file.js";
+import { readManifestFile } from "../source/manifest-file.js";
+import { ObjectTable } from "../source/object-table.js";
+import { cliError } from "./errors.js";
+
+const fileLimitBytes = 64 << 20;
+
+export interface Manifests {
+  readonly files: readonly string[];
+  readonly records: readonly ObjectRecord[];
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Reads a folder of manifests, or one file, once, as the agent would read it at its start.
+ *
+ * @throws SluiceError SLUICE_FILE when the path itself cannot be read
+ */
+export async function readManifests(path: string): Promise<Manifests> {
+  const files = new Map<string, LoadedFile>();
+  for (const [file, failure] of await listFiles(path)) {
+    files.set(file, failure === undefined ? await load(file) : failed(file, failure));
+  }
+  const { events, problems } = new ObjectTable().update(files);
+  const records = events.flatMap((event) => (event.type === "upsert" ? event.record : []));
+  return { files: [...files.keys()], records, problems };
+}
+
+/** Paths in the order in which the agent reads them, each with why it cannot be read. */
+async function listFiles(path: string): Promise<ReadonlyMap<string, Error | undefined>> {
+  try {
+    if (!(await stat(path)).isDirectory()) return new Map([[path, undefined]]);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw cliError("SLUICE_FILE", `cannot read ${path}: ${why}`, { cause });
+  }
+  const scan = await scanFolder(path);
+  const failure = scan.failures.get(path);
+  if (failure !== undefined) throw cliError("SLUICE_FILE", failure.problem, { cause: failure });
+  return new Map([...[...scan.files.keys()].map((file) => [file, undefined] as const), ...scan.failures]);
+}
+
+async function load(path: string): Promise<LoadedFile> {
+  try {
+    const { text } = await readManifestFile(path, fileLimitBytes);
+    return await loadText(path, text, undefined, Date.now());
+  } catch (error) {
+    return failed(path, error);
+  }
+}
+
+function failed(path: string, error: unknown): LoadedFile {
+  return { objects: new Map(), problems: [problemOfError(path, error)] };
+}

@@ -1,0 +1,133 @@
+/** The lab: `npm start`, and with `--once` the scenario that checks itself. */
+import { statSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command, InvalidArgumentError } from "commander";
+import { SluiceError } from "../errors.js";
+import { createLab, type Lab } from "./lab.js";
+import { sweepStaleLabs } from "./lab-folder.js";
+import { showLive } from "./live.js";
+import { formatReport, runScenario } from "./scenario.js";
+
+interface Flags {
+  readonly folder?: string;
+  readonly once?: boolean;
+  readonly seconds?: number;
+  readonly keep?: boolean;
+}
+
+const projectFolder = fileURLToPath(new URL("../../../", import.meta.url));
+const examples = fileURLToPath(new URL("../../../examples/policies", import.meta.url));
+
+const program = new Command("npm start --")
+  .description(
+    "Three nodes in network namespaces, an agent on each, and real traffic: a web client, a port scan, a\n" +
+      "UDP flood and a SYN flood. Shows what each rule does; edit a file of the folder and watch.",
+  )
+  .option("--folder <folder>", "manifests that the agents watch", examples)
+  .option("--seconds <n>", "end after this time", parseSeconds)
+  .option("--once", "run the scenario that checks itself, on a copy of the examples, and end")
+  .option("--keep", "with --once: leave the lab running afterwards, until Ctrl-C")
+  .addHelpText(
+    "after",
+    "\nNeeds root. Ctrl-C removes everything; what a killed lab left is removed at the next start.\n" +
+      "Exit status: 0, or 1 when a check of --once failed or the lab could not be started.",
+  );
+
+process.exitCode = await main(program.parse().opts<Flags>());
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0)) throw new InvalidArgumentError("It is a number of seconds above 0.");
+  return seconds;
+}
+
+async function main(flags: Flags): Promise<number> {
+  const stop = new AbortController();
+  let lab: Lab | undefined;
+  let failure: unknown;
+  const fail = (error: unknown) => {
+    failure ??= error;
+    stop.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => stop.abort());
+  }
+  process.on("uncaughtException", fail);
+  // The reader of a pipe may go away (npm start | head); that ends the lab like Ctrl-C.
+  process.stdout.on("error", () => stop.abort());
+  let status = 0;
+  try {
+    const manifests = checkFlags(flags);
+    for (const line of await sweepStaleLabs()) console.log(line);
+    lab = createLab({ manifests, copy: flags.once === true });
+    status = await untilAborted(run(lab, flags, stop.signal), stop.signal);
+  } catch (error) {
+    fail(error);
+  }
+  const left = (await lab?.close()) ?? [];
+  for (const line of left) console.error(`could not be removed: ${line}`);
+  if (failure !== undefined) console.error(describe(failure));
+  return failure !== undefined || left.length > 0 ? 1 : status;
+}
+
+/** Resolves at once when the signal comes; what the work does then is of no interest any more. */
+function untilAborted(work: Promise<number>, signal: AbortSignal): Promise<number> {
+  const aborted = new Promise<number>((resolveStatus) => {
+    signal.addEventListener("abort", () => resolveStatus(0));
+  });
+  return Promise.race([work, aborted]);
+}
+
+/** @returns the folder of manifests */
+function checkFlags({ folder, once }: Flags): string {
+  if (process.getuid?.() !== 0) {
+    throw new SluiceError("SLUICE_LAB_ROOT", "the lab makes network namespaces and loads BPF programs", {
+      remedy: "Run npm start as root",
+    });
+  }
+  if (once === true && folder !== examples) {
+    throw new SluiceError("SLUICE_LAB_FLAGS", "--once checks the rules of the examples", {
+      remedy: "Leave --folder away, or leave --once away",
+    });
+  }
+  // npm changes to the root of the project; INIT_CWD is where the user is.
+  const path = resolve(process.env.INIT_CWD ?? process.cwd(), folder ?? examples);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new SluiceError("SLUICE_LAB_FLAGS", `there is no folder ${path}`, {
+      remedy: "Name a folder with XdpPolicy and XdpCidrSet files: --folder",
+    });
+  }
+  return path;
+}
+
+async function run(lab: Lab, flags: Flags, signal: AbortSignal): Promise<number> {
+  console.log("starting three nodes, their agents and the traffic …");
+  await lab.start();
+  let status = 0;
+  if (flags.once === true) {
+    const checks = await runScenario(lab, (text) => console.log(text));
+    console.log(formatReport(checks));
+    status = checks.every(({ passed }) => passed) ? 0 : 1;
+    if (flags.keep !== true) return status;
+  }
+  const timer = flags.seconds === undefined ? undefined : AbortSignal.timeout(flags.seconds * 1000);
+  await showLive(lab, hints(lab), timer === undefined ? signal : AbortSignal.any([signal, timer]));
+  return status;
+}
+
+function hints({ agents, manifests }: Lab): readonly string[] {
+  const [first] = agents;
+  const folder = relative(process.env.INIT_CWD ?? process.cwd(), manifests);
+  const shown = folder.startsWith("..") ? manifests : folder;
+  return [
+    `edit ${shown}/*.yaml and save: it acts within a second`,
+    `npx sluicectl --socket ${first?.socketPath} rules --watch`,
+    `nsenter --net=${first?.node.namespacePath} tcpdump -ni eth0     Ctrl-C ends and removes all`,
+  ];
+}
+
+function describe(error: unknown): string {
+  if (error instanceof SluiceError) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Lab } from "./lab.js";
+import type { AttackKind, AttackReport, ClientReport } from "./messages.js";
+
+/** Totals of one rule on one node. */
+interface RuleTotals {
+  readonly matched: number;
+  readonly exceeded: number;
+}
+
+/** All totals of the lab at one moment. */
+export interface Snapshot {
+  /** Per node, by `policy/rule`. */
+  readonly rules: readonly ReadonlyMap<string, RuleTotals>[];
+  readonly sent: AttackReport["sent"];
+  readonly client: ClientReport;
+}
+
+/** @throws SluiceError when an agent does not answer */
+export async function takeSnapshot({ agents, traffic }: Lab): Promise<Snapshot> {
+  const rules = await Promise.all(
+    agents.map(async ({ client }) => {
+      const states = await client.call("rules");
+      return new Map(
+        states.map(({ policy, rule, matched, exceeded }) => [
+          `${policy}/${rule}`,
+          { matched: matched.packets, exceeded: exceeded.packets },
+        ]),
+      );
+    }),
+  );
+  const { sent } = traffic().attack();
+  return { rules, sent: structuredClone(sent), client: structuredClone(traffic().client()) };
+}
+
+/** A snapshot at rest: the attacker is quiet, and no packet of his is on its way. */
+export async function takeSettledSnapshot(lab: Lab): Promise<Snapshot> {
+  while (!lab.traffic().attack().idle) await sleep(50);
+  // A report of the attacker may be as old as the pause between two of them.
+  await sleep(300);
+  return takeSnapshot(lab);
+}
+
+/** Packets that the attacker sent between two snapshots, per node. */
+export function sentBetween(from: Snapshot, to: Snapshot, kind: AttackKind): readonly number[] {
+  return to.sent[kind].map((count, node) => count - (from.sent[kind][node] ?? 0));
+}
+
+/** Packets that a rule matched between two snapshots, per node; 0 where the rule is not in force. */
+export function matchedBetween(
+  from: Snapshot,
+  to: Snapshot,
+  rule: string,
+  part: keyof RuleTotals = "matched",
+): readonly number[] {
+  return to.rules.map((rules, node) => {
+    const before = from.rules[node]?.get(rule)?.[part] ?? 0;
+    return (rules.get(rule)?.[part] ?? before) - before;
+  });
+}
+
+/** Requests that ended between two snapshots, to the nodes given by index. */
+export function requestsBetween(from: Snapshot, to: Snapshot, nodes: readonly number[]) {
+  const growth = (part: "succeeded" | "failed") =>
+    sum(
+      nodes.map((node) => {
+        const before = from.client.nodes[node]?.[part] ?? 0;
+        return (to.client.nodes[node]?.[part] ?? 0) - before;
+      }),
+    );
+  const succeeded = growth("succeeded");
+  const failed = growth("failed");
+  const lastFailure = nodes
+    .map((node) => to.client.nodes[node]?.lastFailure)
+    .find((text) => text !== undefined);
+  return {
+    succeeded,
+    failed,
+    share: succeeded / Math.max(1, succeeded + failed),
+    synRetransmits: to.client.synRetransmits - from.client.synRetransmits,
+    lastFailure: failed > 0 ? lastFailure : undefined,
+  };
+}
+
+export function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}

@@ -1,0 +1,44 @@
+/** Turns totals that are read now and then into rates. */
+export interface Rates {
+  /** A total as read at `now`, in milliseconds. One that is smaller than before starts over. */
+  readonly record: (key: string, total: number, now: number) => void;
+  /** Units per second over the window; 0 until two readings are there. */
+  readonly perSecond: (key: string) => number;
+  /** Growth over the window. */
+  readonly growth: (key: string) => number;
+}
+
+interface Reading {
+  readonly at: number;
+  readonly total: number;
+}
+
+/** @param windowMs readings older than this no longer count, but for the newest of them */
+export function createRates(windowMs: number): Rates {
+  const byKey = new Map<string, Reading[]>();
+  const ends = (key: string) => {
+    const readings = byKey.get(key) ?? [];
+    const [first] = readings;
+    const last = readings.at(-1);
+    return first === undefined || last === undefined || first === last ? undefined : { first, last };
+  };
+  return {
+    record(key, total, now) {
+      let readings = byKey.get(key) ?? [];
+      if (total < (readings.at(-1)?.total ?? 0)) readings = [];
+      readings.push({ at: now, total });
+      const [, second] = readings;
+      if (second !== undefined && second.at <= now - windowMs) readings.shift();
+      byKey.set(key, readings);
+    },
+    perSecond(key) {
+      const pair = ends(key);
+      if (pair === undefined) return 0;
+      return ((pair.last.total - pair.first.total) * 1000) / (pair.last.at - pair.first.at);
+    },
+    growth(key) {
+      const pair = ends(key);
+      return pair === undefined ? 0 : pair.last.total - pair.first.total;
+    },
+  };
+}

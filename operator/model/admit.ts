@@ -1,0 +1,159 @@
+import { createHash } from "node:crypto";
+import { compileRules } from "./cel-rules.js";
+import { type FieldPath, type Finding, fault, faultTree, formatPath } from "./finding.js";
+import type { XdpCidrSetManifest } from "./generated/xdp-cidr-set.js";
+import type { XdpPolicyManifest } from "./generated/xdp-policy.js";
+import { type Identity, identify, type Kind } from "./identify.js";
+import { projectCidrSet } from "./project-cidr-set.js";
+import { projectNode } from "./project-node.js";
+import { projectPolicy } from "./project-policy.js";
+import type { Draft, Projection } from "./projection.js";
+import type { ObjectRecord, Origin, Problem } from "./records.js";
+import { findCrd, type JsonSchema } from "./schema.js";
+import { compileStructural } from "./structural.js";
+
+/** One object as a source read it, before anything is known of it. */
+export interface ManifestDocument {
+  /** Filled in with defaults, in place, when it is admitted. */
+  readonly value: unknown;
+  readonly origin: Origin;
+  /** 1-based line of a field, or of the nearest one above it that is there. */
+  lineOf?(path: FieldPath): number | undefined;
+}
+
+export interface Admission {
+  readonly identity: Identity;
+  /** Absent when the object is refused, or is none of ours. */
+  readonly admitted?: {
+    readonly draft: Draft<ObjectRecord>;
+    /** Equal for objects that mean the same: defaults filled in, status and comments left out. */
+    readonly digest: string;
+  };
+  readonly problems: readonly Problem[];
+}
+
+/** Problems told of one object; the rest is counted. */
+const MOST_PROBLEMS = 50;
+
+/**
+ * Checks one object against its CRD and the rules of docs/xdp-policy.md, and turns it into a record.
+ * Finds all that is wrong, not only the first.
+ */
+export function admit(document: ManifestDocument, nowMs: number): Admission {
+  const findings: Finding[] = [];
+  const identity = identify(document.value, findings);
+  const isKnown = identity.type === "known" && findings.length === 0;
+  const draft = isKnown ? project(identity.kind, document.value, nowMs, findings) : undefined;
+  const isRefused = findings.some(({ severity }) => severity === "error");
+  return {
+    identity,
+    ...(draft !== undefined &&
+      !isRefused && { admitted: { draft, digest: digest(draft.kind, document.value) } }),
+    problems: limited(findings).map((finding) => toProblem(finding, document, identity)),
+  };
+}
+
+function project(
+  kind: Kind,
+  value: unknown,
+  nowMs: number,
+  findings: Finding[],
+): Draft<ObjectRecord> | undefined {
+  const structural = kind === "Node" ? [] : schemaCheck(kind).structural(value);
+  const faults = faultTree(structural);
+  findings.push(...structural);
+  if (kind !== "Node") findings.push(...schemaCheck(kind).rules(value, faults));
+  if (faults?.here === true || faults?.below.get("spec")?.here === true) return undefined;
+  const projection: Projection = { nowMs, faults, findings };
+  switch (kind) {
+    case "XdpPolicy":
+      return projectPolicy(value as XdpPolicyManifest, projection);
+    case "XdpCidrSet":
+      return projectCidrSet(value as XdpCidrSetManifest, projection);
+    case "Node":
+      return projectNode(value, projection);
+  }
+}
+
+interface SchemaCheck {
+  readonly structural: ReturnType<typeof compileStructural>;
+  readonly rules: ReturnType<typeof compileRules>;
+}
+
+const schemaChecks = new Map<Kind, SchemaCheck>();
+
+function schemaCheck(kind: Kind): SchemaCheck {
+  let check = schemaChecks.get(kind);
+  if (check === undefined) {
+    const schema = specSchema(findCrd(kind)?.schema ?? {});
+    check = { structural: compileStructural(schema), rules: compileRules(schema) };
+    schemaChecks.set(kind, check);
+  }
+  return check;
+}
+
+/** A manifest's status is the agents' to write: whatever stands there is left unread. */
+function specSchema(schema: JsonSchema): JsonSchema {
+  return { ...schema, properties: { ...schema.properties, status: {} } };
+}
+
+function limited(findings: readonly Finding[]): readonly Finding[] {
+  if (findings.length <= MOST_PROBLEMS) return findings;
+  // Errors first: a cut list must not hide why the object is refused.
+  const ordered = findings.toSorted((a, b) => rank(a) - rank(b));
+  const more = `${findings.length - MOST_PROBLEMS} more problems in this object`;
+  return [...ordered.slice(0, MOST_PROBLEMS), fault("SLUICE_MORE_PROBLEMS", [], more)];
+}
+
+function rank({ severity }: Finding): number {
+  return severity === "error" ? 0 : 1;
+}
+
+function toProblem(finding: Finding, document: ManifestDocument, identity: Identity): Problem {
+  const { severity, code, path, message, remedy } = finding;
+  const line = document.lineOf?.(path);
+  return {
+    severity,
+    code,
+    origin: document.origin,
+    ...named(document.value, identity),
+    ...(path.length > 0 && { field: formatPath(path) }),
+    ...(line !== undefined && { line }),
+    message,
+    remedy,
+  };
+}
+
+/** Kind and name as far as they can be read, also of an object that cannot be identified. */
+function named(value: unknown, identity: Identity): Pick<Problem, "kind" | "name"> {
+  if (identity.type === "known") return { kind: identity.kind, name: identity.name };
+  const { kind, metadata } = (value ?? {}) as { kind?: unknown; metadata?: { name?: unknown } };
+  return {
+    ...(typeof kind === "string" && { kind }),
+    ...(typeof metadata?.name === "string" && { name: metadata.name }),
+  };
+}
+
+function digest(kind: Kind, value: unknown): string {
+  const { metadata, spec, status } = value as {
+    metadata: { labels?: unknown };
+    spec?: unknown;
+    status?: { addresses?: unknown };
+  };
+  const content = kind === "Node" ? [metadata.labels, status?.addresses] : spec;
+  return createHash("sha256").update(canonicalJson(content)).digest("base64");
+}
+
+/** JSON with the fields of objects in the order of their names. */
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) {
+    // One call for a list of plain texts: a set has 50,000 of them.
+    if (value.every((item) => typeof item !== "object")) return JSON.stringify(value);
+    return `[${value.map(canonicalJson).join(",")}]`;
+  }
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const fields = Object.entries(value)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`);
+  return `{${fields.join(",")}}`;
+}

@@ -1,0 +1,68 @@
+import { ANY_CIDR, isFault, readCidr } from "./cidr.js";
+import { formatCidr } from "./cidr-format.js";
+import { type Finding, fault, quote } from "./finding.js";
+import type { Draft, Projection } from "./projection.js";
+import type { Cidr, NodeRecord } from "./records.js";
+
+/** Types of `status.addresses` that hold addresses and not names. */
+const ADDRESS_TYPES: readonly unknown[] = ["InternalIP", "ExternalIP"];
+
+/**
+ * Reads the labels and addresses of a Kubernetes Node. All else in it is left unread: the object
+ * belongs to Kubernetes, and may have fields that are not known here.
+ */
+export function projectNode(manifest: unknown, { findings }: Projection): Draft<NodeRecord> {
+  const metadata = fieldOf(manifest, "metadata");
+  return {
+    kind: "Node",
+    name: fieldOf(metadata, "name") as string,
+    labels: projectLabels(fieldOf(metadata, "labels") ?? {}, findings),
+    addresses: projectAddresses(fieldOf(fieldOf(manifest, "status"), "addresses") ?? [], findings),
+  };
+}
+
+function projectLabels(labels: unknown, findings: Finding[]): Record<string, string> {
+  const path = ["metadata", "labels"];
+  if (typeof labels !== "object" || labels === null) {
+    findings.push(
+      fault("SLUICE_SCHEMA", path, `${quote(labels)} is no object`, "Write key: value"),
+    );
+    return {};
+  }
+  return Object.fromEntries(
+    Object.entries(labels).filter((entry): entry is [string, string] => {
+      const [key, value] = entry as [string, unknown];
+      if (typeof value === "string") return true;
+      const remedy = `Put it in quotes: "${quote(value)}"`;
+      findings.push(fault("SLUICE_SCHEMA", [...path, key], `${quote(value)} is no text`, remedy));
+      return false;
+    }),
+  );
+}
+
+function projectAddresses(listed: unknown, findings: Finding[]): readonly Cidr[] {
+  const path = ["status", "addresses"];
+  if (!Array.isArray(listed)) {
+    const message = `${quote(listed)} is no list`;
+    findings.push(fault("SLUICE_SCHEMA", path, message, "Write a list of type and address"));
+    return [];
+  }
+  const addresses = new Map<string, Cidr>();
+  for (const [index, entry] of (listed as readonly unknown[]).entries()) {
+    if (!ADDRESS_TYPES.includes(fieldOf(entry, "type"))) continue;
+    const text = fieldOf(entry, "address");
+    const cidr = readCidr(typeof text === "string" ? text : "", ANY_CIDR);
+    if (isFault(cidr)) {
+      findings.push(fault("SLUICE_CIDR", [...path, index, "address"], cidr.message, cidr.remedy));
+    } else {
+      addresses.set(formatCidr(cidr), cidr);
+    }
+  }
+  return [...addresses.values()];
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
+}

@@ -1,0 +1,30 @@
+import type { ObjectRecord, Problem } from "../model/records.js";
+
+/**
+ * What a source tells, level-triggered: an upsert carries the whole object, `problems` the whole list.
+ *
+ * A source tells in passes. The events of one pass come in one go, without a turn of the event loop
+ * in between, upserts before deletes, and `problems` last: whoever acts once per pass never sees half
+ * of a change. `synced` comes once, at the end of the first pass.
+ */
+export type ObjectEvent =
+  | { readonly type: "upsert"; readonly record: ObjectRecord }
+  | { readonly type: "delete"; readonly kind: ObjectRecord["kind"]; readonly name: string }
+  /** All that is wrong now; what is not in the list any more has been put right. */
+  | { readonly type: "problems"; readonly problems: readonly Problem[] }
+  | { readonly type: "synced" };
+
+/** Takes events. It must not throw. */
+export type Sink = (event: ObjectEvent) => void;
+
+/** Where objects come from: a folder of manifests, or an API server. */
+export interface Source {
+  /**
+   * Resolves after `synced`.
+   *
+   * @throws SluiceError when there is nothing to read from
+   */
+  start(sink: Sink): Promise<void>;
+  /** Ends all reading; no event comes after it resolved. */
+  close(): Promise<void>;
+}
