@@ -22,7 +22,7 @@ import { SluiceError } from "../errors.js";
 import type { Datapath } from "./datapath.js";
 
 /** Names Sluice's filter on kernels without tcx. */
-const CLSACT = { handle: 0x51, priority: 0xc0de } as const;
+export const CLSACT = { handle: 0x51, priority: 0xc0de } as const;
 
 /** One interface that policies judge, and what holds the programs on it. */
 interface Attached {

@@ -117,13 +117,8 @@ export function compileDesired(input: DesiredInput, cache: SetContentCache): Des
     nowMs,
   });
   const contents = new Map<string, SetContent>(cache.inline(ruleList.inlineSets));
-  const names = new Set(
-    policies
-      .filter(({ name }) => ruleList.policyInterfaces.has(name))
-      .flatMap((policy) => [...usedSets(policy)]),
-  );
-  cache.retain(names);
-  for (const name of names) {
+  cache.retain(ruleList.namedSets);
+  for (const name of ruleList.namedSets) {
     contents.set(namedSetKey(name), cache.named(name, input.store.feeding(name), nowMs));
   }
   const expiries = [

@@ -220,7 +220,8 @@ class FirewallEngine implements Engine {
     await this.#running;
     await this.#tracing;
     if (this.#parts === undefined) return;
-    const { datapath, grace, attachments, watch, stopEvents } = this.#parts;
+    const { datapath, grace, attachments, firewall, watch, stopEvents } = this.#parts;
+    await firewall.settle();
     this.#parts = undefined;
     watch.close();
     stopEvents();

@@ -44,6 +44,9 @@ export class Firewall {
   #addresses: AddressTable | undefined;
   #rules: RuleTables | undefined;
   #rulesText = "";
+  /** Resolves when no packet reads what the last flip replaced. */
+  #replacedIsFree: Promise<void> = Promise.resolve();
+  #reclaiming: Promise<void> = Promise.resolve();
   /** Something went wrong half way: the next change builds everything anew. */
   #isBroken = false;
 
@@ -112,6 +115,7 @@ export class Firewall {
   async #buildAnew(desired: DesiredFirewall, next: RuleTables): Promise<void> {
     const active = this.generation;
     await this.#grace.wait();
+    await this.#replacedIsFree;
     const half = other(active.v4Half);
     const addresses = new AddressTable(this.#datapath, half, desired.contents);
     await addresses.build(() => yieldToLoop());
@@ -120,8 +124,9 @@ export class Firewall {
     this.#addresses = addresses;
     this.#rules = next;
     this.#isBroken = false;
-    await this.#grace.wait();
-    await addresses.unmarkOthers(() => yieldToLoop());
+    this.#replacedIsFree = this.#replacedIsFree.then(() =>
+      addresses.unmarkOthers(() => yieldToLoop()),
+    );
   }
 
   async #changeInPlace(
@@ -131,7 +136,6 @@ export class Firewall {
     rulesAreSame: boolean,
   ): Promise<void> {
     const current = this.#rules!;
-    await this.#reclaim(addresses);
     const activeHalf = this.generation.rulesHalf as Half;
     const publish = (first: ClassId) => this.#publish(current, activeHalf, addresses, first);
     let v6InPlace = addresses.change(desired.contents, publish);
@@ -143,12 +147,15 @@ export class Firewall {
     }
     if (!rulesAreSame || oldV6 !== undefined) {
       const half = rulesAreSame ? activeHalf : other(activeHalf);
-      await this.#grace.wait();
+      await this.#replacedIsFree;
       if (!rulesAreSame) this.#writeRules(next, half, addresses);
       this.#flip(desired, rulesAreSame ? current : next, addresses, half);
       if (oldV6 !== undefined) addresses.retireV6(oldV6);
     }
-    if (rulesAreSame) return;
+    if (rulesAreSame) {
+      this.#reclaimLater(addresses);
+      return;
+    }
     this.#rules = next;
     const nowHalf = this.generation.rulesHalf as Half;
     v6InPlace = addresses.removeOthers(desired.contents, (first) =>
@@ -157,17 +164,20 @@ export class Firewall {
     if (!v6InPlace) {
       const { old } = await addresses.rebuildV6(() => yieldToLoop());
       this.#publish(next, nowHalf, addresses, 0);
-      await this.#grace.wait();
+      await this.#replacedIsFree;
       this.#flip(desired, next, addresses, nowHalf);
       addresses.retireV6(old);
     }
+    this.#reclaimLater(addresses);
   }
 
-  /** Lines retired by earlier changes may be used again once no packet can still be reading them. */
-  async #reclaim(addresses: AddressTable): Promise<void> {
-    if (!addresses.allocator.hasRetired) return;
-    await this.#grace.wait();
-    addresses.allocator.reclaim();
+  /** A change of sets does not wait for the grace period of the lines it freed. */
+  #reclaimLater(addresses: AddressTable): void {
+    const retired = addresses.allocator.takeRetired();
+    if (retired.length === 0) return;
+    this.#reclaiming = Promise.all([this.#reclaiming, this.#grace.wait()]).then(() =>
+      addresses.allocator.reclaim(retired),
+    );
   }
 
   #publish(rules: RuleTables, half: Half, addresses: AddressTable, first: ClassId): void {
@@ -219,6 +229,13 @@ export class Firewall {
       Control.offsets.generations + index * Generation.size,
     );
     Atomics.store(control.u32, Control.offsets.active / 4, index);
+    this.#replacedIsFree = this.#grace.wait();
+  }
+
+  /** Waits for what goes on behind changes that are through; before the datapath is closed. */
+  async settle(): Promise<void> {
+    await this.#replacedIsFree;
+    await this.#reclaiming;
   }
 
   #active(): Half {

@@ -1,8 +1,14 @@
 import { CapacityError } from "../compile/capacity-error.js";
 
+/** A run of lines that nothing points to any more. */
+export interface RetiredLines {
+  readonly line: number;
+  readonly count: number;
+}
+
 /**
  * Hands out runs of 64-byte lines of one half of the address table. A freed run may still be read by packets under
- * way, so it can be handed out again only after `reclaim`, which the caller does after a grace period.
+ * way: the caller takes what was retired, waits for a grace period, and gives it back to be handed out again.
  */
 export class LineAllocator {
   readonly #end: number;
@@ -10,7 +16,7 @@ export class LineAllocator {
   #used = 0;
   /** First lines of free runs, by length. */
   readonly #free = new Map<number, number[]>();
-  #retired: { readonly line: number; readonly count: number }[] = [];
+  #retired: RetiredLines[] = [];
 
   constructor(start: number, end: number) {
     this.#next = start;
@@ -22,10 +28,6 @@ export class LineAllocator {
 
   get used(): number {
     return this.#used;
-  }
-
-  get hasRetired(): boolean {
-    return this.#retired.length > 0;
   }
 
   /** @throws CapacityError */
@@ -49,10 +51,16 @@ export class LineAllocator {
     this.#used -= count;
   }
 
-  /** After a grace period: what was retired before it may be written again. */
-  reclaim(): void {
-    for (const { line, count } of this.#retired) this.#release(line, count);
+  /** What was retired since the last call. */
+  takeRetired(): readonly RetiredLines[] {
+    const retired = this.#retired;
     this.#retired = [];
+    return retired;
+  }
+
+  /** Makes runs free again, after a grace period. */
+  reclaim(retired: readonly RetiredLines[]): void {
+    for (const { line, count } of retired) this.#release(line, count);
   }
 
   #bump(count: number): number | undefined {

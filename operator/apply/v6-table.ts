@@ -125,8 +125,10 @@ export class V6Table {
 
   /** Unmarks /48s that no record touches. After the flip and a grace period. */
   unmarkOthers(): void {
-    this.#touched.fill(0);
-    for (const prefix of this.#prefixes.prefixes()) this.#mark(prefix);
+    /* Word by word from one to the other: clearing first would hide prefixes for a moment. */
+    const marks = new Uint32Array(this.#touched.length);
+    for (const prefix of this.#prefixes.prefixes()) mark(marks, prefix);
+    this.#touched.set(marks);
   }
 
   async #buildBuckets(buckets: number, pause: () => Promise<void>): Promise<boolean> {
@@ -149,7 +151,7 @@ export class V6Table {
     }
     for (const [index, [prefix, place]] of placed.entries()) {
       if (index % 4096 === 0) await pause();
-      this.#mark(prefix);
+      mark(this.#touched, prefix);
       this.#lines[place] = this.#writeRecord(prefix, this.#runsOf(prefix));
     }
     this.#table = table;
@@ -165,7 +167,7 @@ export class V6Table {
     publish();
     const before = this.#lines[place]!;
     const word = this.#writeRecord(prefix, runs);
-    this.#mark(prefix);
+    mark(this.#touched, prefix);
     Atomics.store(this.#lines, place, word);
     if (found < 0) writeBucketKey(this.#lines, bucketKeyAt(place), prefix);
     else if (before & L.WORD_IS_LINE) {
@@ -193,8 +195,9 @@ export class V6Table {
     return writeNode(runs, this.#lines, lines === 0 ? 0 : this.#allocator.allocate(lines));
   }
 
-  #mark(prefix: number): void {
-    const bit = hashV6Prefix(prefix) >>> 8;
-    this.#touched[bit >>> 5]! |= 1 << (bit & 31);
-  }
+}
+
+function mark(marks: Uint32Array, prefix: number): void {
+  const bit = hashV6Prefix(prefix) >>> 8;
+  marks[bit >>> 5]! |= 1 << (bit & 31);
 }

@@ -69,6 +69,8 @@ export interface RuleList {
   readonly rules: readonly CompiledRule[];
   /** By the key that rules use. Keys of named sets are `set:NAME` and not in here. */
   readonly inlineSets: ReadonlyMap<string, InlineSet>;
+  /** Names of the named sets that rules use. */
+  readonly namedSets: ReadonlySet<string>;
   /** Slots by policy; a policy that judges nothing here is missing. */
   readonly policyInterfaces: ReadonlyMap<string, readonly number[]>;
   /** Slots that some policy judges, and those that one in mode Enforce does. */
@@ -181,6 +183,7 @@ class RuleListBuilder {
   readonly #input: RuleListInput;
   readonly #rules: CompiledRule[] = [];
   readonly #inlineSets = new Map<string, InlineSet>();
+  readonly #namedSets = new Set<string>();
   #nextExpiryMs: number | undefined;
 
   constructor(input: RuleListInput) {
@@ -234,10 +237,11 @@ class RuleListBuilder {
     for (const rule of added) this.#rules.push({ ...rule, resume });
   }
 
-  finish(): Pick<RuleList, "rules" | "inlineSets" | "nextExpiryMs"> {
+  finish(): Pick<RuleList, "rules" | "inlineSets" | "namedSets" | "nextExpiryMs"> {
     return {
       rules: this.#rules,
       inlineSets: this.#inlineSets,
+      namedSets: this.#namedSets,
       nextExpiryMs: this.#nextExpiryMs,
     };
   }
@@ -258,8 +262,10 @@ class RuleListBuilder {
     const keys = new Set<string>();
     const plain: Cidr[] = [];
     for (const peer of peers) {
-      if (peer.kind === "cidrSet") keys.add(namedSetKey(peer.setName));
-      else if (peer.kind === "nodes") plain.push(...this.#nodeAddresses(peer));
+      if (peer.kind === "cidrSet") {
+        keys.add(namedSetKey(peer.setName));
+        this.#namedSets.add(peer.setName);
+      } else if (peer.kind === "nodes") plain.push(...this.#nodeAddresses(peer));
       else if (peer.except.length === 0) plain.push(peer.cidr);
       else keys.add(this.#inlineSet({ cidrs: [peer.cidr], except: peer.except }));
     }

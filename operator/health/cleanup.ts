@@ -1,7 +1,10 @@
-import { lstatSync, readdirSync, rmdirSync, statfsSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
-import { isBpffs } from "../../datapath/pin.js";
+import { readdirSync, rmdirSync, statSync, unlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { listInterfaces } from "../../datapath/netlink.js";
 import { lockPath } from "../../datapath/path-lock.js";
+import { isBpffs } from "../../datapath/pin.js";
+import { detachClsact, queryClsact } from "../../datapath/tc-attach.js";
+import { CLSACT } from "../apply/attachments.js";
 import { SluiceError } from "../errors.js";
 
 export interface CleanupPaths {
@@ -10,38 +13,52 @@ export interface CleanupPaths {
 }
 
 export interface CleanupPlan {
-  /** Pins and files, then folders, in an order in which they can be removed. */
+  /** Pins and state files, in the order in which they are removed: links before tables. */
   readonly files: readonly string[];
+  /** Inner ones first. */
   readonly folders: readonly string[];
+  /** Interfaces with a tc filter of Sluice, as kernels before 6.6 need it. */
+  readonly filters: readonly { readonly index: number; readonly name: string }[];
+  /** What is in the state folder and stays, because no agent wrote it. */
+  readonly strangers: readonly string[];
 }
+
+/** Files that an agent, or the socket of a killed one, leaves in its state folder. */
+const stateFile = /\.(json|json\.new|sock|sock\.lock|log)$/;
 
 /**
  * What there is to remove. A pinned link is what holds a program on its interface: when its pin goes, the program goes.
  *
- * @throws SluiceError SLUICE_CLEANUP when the pin root is no folder of a bpffs, or the state folder holds what no agent
- *   wrote
+ * @throws SluiceError SLUICE_CLEANUP when the pin root is not a folder inside a bpffs
  */
 export function planCleanup({ pinRoot, stateFolder }: CleanupPaths): CleanupPlan {
-  const plan = { files: [] as string[], folders: [] as string[] };
+  const pins: string[] = [];
+  const folders: string[] = [];
   if (exists(pinRoot)) {
     if (!isBpffs(pinRoot)) throw refused(`${pinRoot} is not on a BPF file system`);
-    if (isMountPoint(pinRoot)) {
+    if (statSync(pinRoot).dev !== statSync(dirname(pinRoot)).dev) {
       throw refused(`${pinRoot} is a whole BPF file system, where others have pins, too`);
     }
-    collect(pinRoot, plan);
+    collect(pinRoot, pins, folders);
   }
-  if (exists(stateFolder)) {
-    const strangers = readdirSync(stateFolder).filter((name) => !isStateFile(name));
-    if (strangers.length > 0) {
-      throw refused(`${stateFolder} holds ${strangers.slice(0, 3).join(", ")}, which no agent wrote`);
-    }
-    collect(stateFolder, plan);
-  }
-  return plan;
+  const links = join(pinRoot, "links", "/");
+  const states = exists(stateFolder) ? readdirSync(stateFolder) : [];
+  const strangers = states.filter((name) => !stateFile.test(name));
+  if (exists(stateFolder) && strangers.length === 0) folders.push(stateFolder);
+  return {
+    files: [
+      ...pins.filter((path) => path.startsWith(links)),
+      ...pins.filter((path) => !path.startsWith(links)),
+      ...states.filter((name) => stateFile.test(name)).map((name) => join(stateFolder, name)),
+    ],
+    folders,
+    filters: exists(pinRoot) ? findFilters() : [],
+    strangers: strangers.map((name) => join(stateFolder, name)),
+  };
 }
 
 /**
- * Removes what the plan names. Links go first, so that no program runs on tables that are half gone.
+ * Removes what the plan names.
  *
  * @throws SluiceError SLUICE_CLEANUP while an agent runs on this pin root
  */
@@ -54,19 +71,44 @@ export function carryOutCleanup({ pinRoot }: CleanupPaths, plan: CleanupPlan): v
   }
   try {
     for (const path of plan.files) unlinkSync(path);
+    for (const { index } of plan.filters) detachClsact(filterOf(index));
     for (const path of plan.folders) rmdirSync(path);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SluiceError("SLUICE_CLEANUP", `not everything could be removed: ${why}`, {
+      remedy: "Run as root, and again when the cause is gone",
+      cause,
+    });
   } finally {
     lock.release();
   }
 }
 
-function collect(folder: string, plan: { files: string[]; folders: string[] }): void {
-  const entries = readdirSync(folder, { withFileTypes: true });
-  // Folders of links come before those of maps by this: "links" < "maps".
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+function collect(folder: string, files: string[], folders: string[]): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) collect(path, plan);
-    else plan.files.push(path);
+    if (entry.isDirectory()) collect(path, files, folders);
+    else files.push(path);
   }
-  plan.folders.push(folder);
+  folders.push(folder);
+}
+
+function findFilters(): CleanupPlan["filters"] {
+  return listInterfaces()
+    .filter(({ index }) => queryClsact(filterOf(index)) !== undefined)
+    .map(({ index, name }) => ({ index, name }));
+}
+
+function filterOf(index: number): Parameters<typeof detachClsact>[0] {
+  return { ifIndex: index as never, direction: "egress", ...CLSACT };
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function refused(problem: string): SluiceError {
+  return new SluiceError("SLUICE_CLEANUP", problem, {
+    remedy: "Name the folder that the agent was given as --pin-root",
+  });
 }

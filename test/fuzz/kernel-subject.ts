@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   defaultBpffs,
   GracePeriod,
@@ -133,7 +132,7 @@ class KernelSubject implements Subject {
   }
 
   async close(): Promise<void> {
-    await delay(0);
+    await this.#firewall.settle();
     this.#grace.close();
     this.#datapath.close();
     this.#cleanUp();
@@ -143,10 +142,12 @@ class KernelSubject implements Subject {
     return trace.steps.slice(0, trace.stepCount).map(({ slot, effect }) => {
       const owner = this.#slots.owner(slot);
       const effects = isAudit(effect) ? AUDIT_EFFECTS : EFFECTS;
+      const found = effects[effectName(effect)] ?? "established";
+      const missesTarget = found === "redirect" && REASON_NAMES[trace.reason] === "redirect";
       return {
         policy: owner?.policy ?? "",
         rule: owner?.rule ?? "",
-        effect: effects[effectName(effect)] ?? "established",
+        effect: missesTarget ? "drop" : found,
       };
     });
   }

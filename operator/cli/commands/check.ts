@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { orderPolicies } from "../../compile/rule-list.js";
+import { describeRule } from "../../compile/describe-rule.js";
+import { DEFAULT_RULE, orderPolicies } from "../../compile/rule-list.js";
 import { selectorMatches } from "../../compile/selectors.js";
 import { formatProblem } from "../../model/problem.js";
 import type { Problem, XdpCidrSetRecord, XdpPolicyRecord } from "../../model/records.js";
-import { describeAction, describeMatch } from "../../model/rule-text.js";
 import { type Cli, localCommand } from "../agent-command.js";
 import { exitCodes } from "../errors.js";
 import { createOutput, type Output, type OutputFormat } from "../output.js";
@@ -116,10 +116,10 @@ function rulesOf(policy: XdpPolicyRecord): readonly Omit<CheckedRule, "place">[]
     .map((rule) => ({
       ...common,
       rule: rule.name,
-      action: describeAction(rule),
-      match: describeMatch(rule),
+      action: rule.action.kind,
+      match: describeRule(rule),
     }));
-  const fallback = { ...common, rule: "default", action: policy.defaultAction, match: "" };
+  const fallback = { ...common, rule: DEFAULT_RULE, action: policy.defaultAction, match: "any packet" };
   return [...rules, fallback];
 }
 
@@ -167,7 +167,7 @@ function rulesTable(rules: readonly CheckedRule[], output: Output): string {
       rule,
       mode === "Audit" ? `${action} (audit)` : action,
       interfaces.join(","),
-      printable(match) || "any packet",
+      printable(match),
     ]),
   );
 }

@@ -126,6 +126,6 @@ function actionText({ action, mode }: RuleState, { colors }: Output): string {
 }
 
 function matchText({ match, expiresAt }: RuleState): string {
-  const text = printable(match) || "any packet";
+  const text = printable(match);
   return expiresAt === undefined ? text : `${text}; ends ${formatMoment(expiresAt, Date.now())}`;
 }
