@@ -53,11 +53,10 @@ const datapathCodes = {
   SLUICE_MAP_LAYOUT: "Remove the pin if its content is not needed, or use another folder",
   SLUICE_MAP_MISMATCH: "Build again, so that the objects and the layout are of one source",
   SLUICE_MAP_FULL: "Raise max_entries, or delete entries",
-  SLUICE_MAP_OPERATION: "See the cause for the errno of the kernel",
+  SLUICE_MAP_OPERATION: "Check that the type of the map has this operation",
   SLUICE_MMAP_FAILED: "Create the map with BPF_F_MMAPABLE, and check the memory limits",
   SLUICE_CLOSED: "Close it after its last use",
   SLUICE_PIN_FAILED: "Check the path, and remove a pin of the same name",
-  SLUICE_NO_SUCH_ID: "It may have ended meanwhile; list again",
   SLUICE_NO_INTERFACE: "List the interfaces of this network namespace: ip link",
   SLUICE_XDP_MODE_CONFLICT:
     "Detach the program that is attached in the other mode, or attach in that mode",
@@ -68,14 +67,16 @@ const datapathCodes = {
   SLUICE_MTU_TOO_LARGE:
     "Lower the MTU (3,498 fits all drivers with 4 KiB pages), or use generic mode",
   SLUICE_TCX_UNSUPPORTED: "Use kernel 6.6 or later, or the clsact fallback",
-  SLUICE_ATTACH_FAILED: "See the cause for the errno of the kernel",
-  SLUICE_LINK_FAILED: "See the cause for the errno of the kernel",
+  SLUICE_ATTACH_FAILED:
+    "Check that the program is of the type for this hook; sluicectl doctor lists the hooks there are",
+  SLUICE_LINK_FAILED:
+    "Check that what it is attached to still exists, and that the program is of the same type",
   SLUICE_LINK_STALE: "Another process replaced the program; read the link again before updating",
   SLUICE_TEST_RUN_FAILED: "Check the size of the packet and the context against the program type",
   SLUICE_RING_FAILED: "Check that the map is a ring buffer, and close the reader once only",
-  SLUICE_NETLINK_FAILED: "See the cause for the errno of the kernel",
+  SLUICE_NETLINK_FAILED: "Check that this process may open netlink sockets (seccomp, namespaces)",
   SLUICE_NETNS_FAILED: "Check that the namespace exists (ip netns) and that CAP_SYS_ADMIN is held",
-  SLUICE_SYSTEM_CALL: "See the cause for the errno of the kernel",
+  SLUICE_SYSTEM_CALL: "Check the limits on memory and open files; sluicectl doctor shows the rest",
 } as const satisfies Record<SluiceErrorCode, string>;
 
 export type DatapathErrorCode = keyof typeof datapathCodes;

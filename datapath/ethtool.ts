@@ -51,9 +51,10 @@ const closeOnExec = 0o2000000;
  */
 function ask(name: string, command: number, data: Buffer): boolean {
   const fd = libc().socket(inet, datagram | closeOnExec, 0);
-  if (fd < 0) throw datapathError("SLUICE_SYSTEM_CALL", "cannot open a socket", {
-    cause: lastError("socket"),
-  });
+  if (fd < 0)
+    throw datapathError("SLUICE_SYSTEM_CALL", "cannot open a socket", {
+      cause: lastError("socket"),
+    });
   try {
     data.writeUInt32LE(command, 0);
     if (ioctl()(fd, siocEthtool, { name, data, rest: [] }) === 0) return true;

@@ -13,7 +13,10 @@ const typeBytes = 12;
 const secinfoBytes = 12;
 
 /** Variables of one data section by name, as BTF lists them; static ones are included. */
-export function sectionGlobals(btf: BtfPointer, section: string): ReadonlyMap<string, GlobalLayout> {
+export function sectionGlobals(
+  btf: BtfPointer,
+  section: string,
+): ReadonlyMap<string, GlobalLayout> {
   const globals = new Map<string, GlobalLayout>();
   const bpf = libbpf();
   const id = bpf.btf__find_by_name_kind(btf, section, kindDatasec);

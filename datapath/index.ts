@@ -26,7 +26,7 @@ export type { ObjectMap, ObjectProgram } from "./object-parts.js";
 export { Program } from "./programs.js";
 export type { LinkInfo, MapInfo, ProgramInfo } from "./kernel-info.js";
 export { linkInfo, LinkType, mapInfo, programInfo } from "./kernel-info.js";
-export { listLinks, listMaps, listPrograms, mapFdById } from "./kernel-objects.js";
+export { countRuns, listLinks, listMaps, listPrograms, mapFdById } from "./kernel-objects.js";
 export type { ExpectedMap } from "./map-layout.js";
 export { checkMap, mapDifferences } from "./map-layout.js";
 export { createMap, MapFlag, MapType } from "./map-create.js";
@@ -48,9 +48,10 @@ export { AttachType, Link } from "./links.js";
 export { attachCgroup, findCgroup2 } from "./cgroup-attach.js";
 export type { AttachXdpOptions, XdpAttachment, XdpMode, XdpState } from "./xdp-attach.js";
 export { attachXdp, describeXdp, findXdpLink, queryXdp } from "./xdp-attach.js";
-export type { ClsactFilter, TcDirection, TcxPlace } from "./tc-attach.js";
+export type { ClsactFilter, TcAttachment, TcDirection, TcxPlace } from "./tc-attach.js";
 export {
   attachClsact,
+  attachTc,
   attachTcx,
   detachClsact,
   queryClsact,

@@ -120,9 +120,7 @@ interface LibbpfFunctions {
   bpf_link_update(link: number, program: number, opts: Opts | null): number;
   bpf_link_detach(link: number): number;
   bpf_xdp_query(ifindex: number, flags: number, opts: Opts): number;
-  bpf_xdp_attach(ifindex: number, program: number, flags: number, opts: Opts | null): number;
   bpf_tc_hook_create(hook: Opts): number;
-  bpf_tc_hook_destroy(hook: Opts): number;
   bpf_tc_attach(hook: Opts, opts: Opts): number;
   bpf_tc_detach(hook: Opts, opts: Opts): number;
   bpf_tc_query(hook: Opts, opts: Opts): number;
@@ -219,9 +217,7 @@ const prototypes: Record<keyof LibbpfFunctions, string> = {
   bpf_link_update: "int bpf_link_update(int link_fd, int new_prog_fd, const void *opts)",
   bpf_link_detach: "int bpf_link_detach(int link_fd)",
   bpf_xdp_query: "int bpf_xdp_query(int ifindex, int flags, void *opts)",
-  bpf_xdp_attach: "int bpf_xdp_attach(int ifindex, int prog_fd, uint32_t flags, const void *opts)",
   bpf_tc_hook_create: "int bpf_tc_hook_create(void *hook)",
-  bpf_tc_hook_destroy: "int bpf_tc_hook_destroy(void *hook)",
   bpf_tc_attach: "int bpf_tc_attach(const void *hook, void *opts)",
   bpf_tc_detach: "int bpf_tc_detach(const void *hook, const void *opts)",
   bpf_tc_query: "int bpf_tc_query(const void *hook, void *opts)",

@@ -45,7 +45,7 @@ export class Link {
 
   /** @throws SluiceError SLUICE_PIN_FAILED, SLUICE_NO_BPFFS */
   static openPinned(path: string): Link {
-    return new Link(openPin(path) as LinkFd);
+    return new Link(openPin(path, "link"));
   }
 
   /** Opens a link of any owner; undefined when there is none of this number. */

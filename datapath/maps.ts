@@ -86,7 +86,7 @@ export class BpfMap<K, V> implements MapAccess<K, V> {
     value: Codec<V>,
     expected?: ExpectedMap,
   ): BpfMap<K, V> {
-    const fd = openPin(path) as MapFd;
+    const fd = openPin(path, "map");
     try {
       if (expected !== undefined) checkMap(fd, expected, "SLUICE_MAP_LAYOUT");
     } catch (error) {

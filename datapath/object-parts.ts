@@ -1,10 +1,13 @@
+import { existsSync } from "node:fs";
 import koffi from "koffi";
 import type { MapLayout } from "./codec.js";
 import { datapathError } from "./errors.js";
-import type { MapFd } from "./handles.js";
+import type { MapFd, ProgramFd } from "./handles.js";
+import { closeFd } from "./handles.js";
 import type { MapPointer, ProgramPointer } from "./libbpf.js";
 import { libbpf, libbpfError } from "./libbpf.js";
-import { checkMap } from "./map-layout.js";
+import { checkMap, kernelFlags } from "./map-layout.js";
+import { openPin } from "./pin.js";
 
 function check(call: string, what: string, result: number): void {
   if (result >= 0) return;
@@ -61,8 +64,8 @@ export class ObjectProgram {
   }
 
   /** The object's own descriptor, below 0 before the load; `BpfObject.takeProgram` gives one to keep. */
-  get ownFd(): number {
-    return libbpf().bpf_program__fd(this.#pointer());
+  get ownFd(): ProgramFd {
+    return libbpf().bpf_program__fd(this.#pointer()) as ProgramFd;
   }
 }
 
@@ -106,8 +109,22 @@ export class ObjectMap {
     check("bpf_map__set_autocreate", `map ${this.name}`, result);
   }
 
-  /** Makes `load` open the pin if it is there, and pin the new map if not. */
+  /**
+   * Makes `load` open the pin if it is there, and pin the new map if not.
+   *
+   * @throws SluiceError SLUICE_MAP_LAYOUT, here or from `load`, when the pinned map is not like the declared one
+   */
   setPinPath(path: string): void {
+    // libbpf would refuse a device map that it pinned itself, for the flag that the kernel adds.
+    if (kernelFlags(this.layout.type) !== 0 && existsSync(path)) {
+      const pinned = openPin(path, "map");
+      try {
+        this.reuse(pinned);
+      } finally {
+        closeFd(pinned);
+      }
+      return;
+    }
     const result = libbpf().bpf_map__set_pin_path(this.#pointer(), path);
     check("bpf_map__set_pin_path", `the pin of map ${this.name}`, result);
   }
@@ -144,7 +161,7 @@ export class ObjectMap {
   }
 
   /** The object's own descriptor, below 0 before the load; `BpfObject.takeMap` gives one to keep. */
-  get ownFd(): number {
-    return libbpf().bpf_map__fd(this.#pointer());
+  get ownFd(): MapFd {
+    return libbpf().bpf_map__fd(this.#pointer()) as MapFd;
   }
 }

@@ -4,7 +4,7 @@ import type { GlobalLayout } from "./codec.js";
 import { datapathError, errnoName, SystemError } from "./errors.js";
 import type { GlobalValue } from "./globals.js";
 import { sectionGlobals, writeGlobal } from "./globals.js";
-import type { MapFd, Pointer, ProgramFd } from "./handles.js";
+import type { MapFd, ProgramFd } from "./handles.js";
 import { libc, lastError } from "./libc.js";
 import type { MapPointer, ObjectPointer, ProgramPointer } from "./libbpf.js";
 import { libbpf } from "./libbpf.js";
@@ -15,9 +15,9 @@ import type { ExpectedMap } from "./map-layout.js";
 import { checkMap } from "./map-layout.js";
 import { ObjectMap, ObjectProgram } from "./object-parts.js";
 import { Program } from "./programs.js";
+import type { LogBuffer } from "./verifier-log.js";
+import { allocateLog } from "./verifier-log.js";
 
-/** Largest verifier log that all kernels accept; only the pages written to are ever allocated. */
-const logBytes = 2 ** 24 - 1;
 const fcntlDupFdCloexec = 1030;
 
 export interface OpenOptions {
@@ -50,10 +50,10 @@ export class BpfObject {
   readonly programs: ReadonlyMap<string, ObjectProgram>;
   readonly maps: ReadonlyMap<string, ObjectMap>;
   readonly #pointer: ObjectPointer;
-  readonly #log: Pointer<"memory">;
+  readonly #log: LogBuffer;
   #state: "open" | "loading" | "loaded" | "failed" | "closed" = "open";
 
-  private constructor(pointer: ObjectPointer, log: Pointer<"memory">) {
+  private constructor(pointer: ObjectPointer, log: LogBuffer) {
     this.#pointer = pointer;
     this.#log = log;
     const bpf = libbpf();
@@ -86,12 +86,12 @@ export class BpfObject {
     }
     const bpf = libbpf();
     // libbpf keeps the pointer until the object is closed, so the memory must not be a JS buffer.
-    const log = koffi.alloc("char", logBytes) as Pointer<"memory">;
+    const log = allocateLog();
     const name = options.name === undefined ? null : Buffer.from(`${options.name}\0`);
     const opts = encodeOpts("objectOpen", {
       object_name: name,
-      kernel_log_buf: log,
-      kernel_log_size: logBytes,
+      kernel_log_buf: log.address,
+      kernel_log_size: log.length,
       kernel_log_level: options.logLevel ?? 0,
     });
     const lines: string[] = [];
@@ -105,7 +105,7 @@ export class BpfObject {
       return opened;
     });
     if (pointer === null) {
-      koffi.free(log);
+      log.free();
       throw datapathError(
         "SLUICE_OBJECT_INVALID",
         `${what} is not a BPF object that libbpf can read (${errnoName(errno)}):\n` +
@@ -198,14 +198,14 @@ export class BpfObject {
     this.#state = "loaded";
     for (const expected of options.expect ?? []) {
       const map = this.map(expected.name);
-      checkMap(map.ownFd as MapFd, { ...expected, maxEntries: map.layout.maxEntries });
+      checkMap(map.ownFd, { ...expected, maxEntries: map.layout.maxEntries });
     }
   }
 
   /** Log of the verifier of the last program; empty when all was accepted and no log was asked for. */
   get verifierLog(): string {
     if (this.#state === "closed" || this.#state === "loading") return "";
-    return koffi.decode.string(this.#log);
+    return this.#log.read();
   }
 
   /**
@@ -235,7 +235,7 @@ export class BpfObject {
     }
     this.#state = "closed";
     libbpf().bpf_object__close(this.#pointer);
-    koffi.free(this.#log);
+    this.#log.free();
   }
 
   #take(part: ObjectProgram | ObjectMap): number {

@@ -2,9 +2,11 @@ import type { Codec } from "./codec.js";
 import { datapathError, Errno } from "./errors.js";
 import type { MapFd } from "./handles.js";
 import { isErrno, libbpf } from "./libbpf.js";
+import type { MapAccess } from "./map-access.js";
 import { mapError } from "./map-access.js";
+import { MapType } from "./map-create.js";
 import { BpfMap } from "./maps.js";
-import { perCpu, possibleCpus, slotBytes } from "./per-cpu.js";
+import { perCpu, possibleCpus } from "./per-cpu.js";
 
 /** A per-CPU map: each key has one value per possible CPU, which only that CPU writes. */
 export class PerCpuMap<K, V> extends BpfMap<K, readonly V[]> {
@@ -29,22 +31,23 @@ const batchBytes = 2 ** 20;
  * @returns `entries × counters per value`; counter `c` of index `i` is at `i * valueSize / 8 + c`
  * @throws SluiceError SLUICE_MAP_MISMATCH when a value is not a whole number of 64-bit counters
  */
-export function sumCounters(
-  map: BpfMap<unknown, unknown> | PerCpuMap<never, never>,
-): BigUint64Array {
-  const { fd, info } = map;
+export function sumCounters({
+  fd,
+  info,
+}: Pick<MapAccess<never, never>, "fd" | "info">): BigUint64Array {
   const lanes = info.valueSize / 8;
   const cpus = possibleCpus();
-  if (!Number.isInteger(lanes) || map.value.size !== slotBytes(info.valueSize) * cpus) {
+  const entryBytes = info.valueSize * cpus;
+  if (!Number.isInteger(lanes) || info.type !== MapType.perCpuArray) {
     const found = `values of ${info.valueSize} bytes`;
     throw datapathError(
       "SLUICE_MAP_MISMATCH",
       `map ${info.name} has ${found}, not counters per CPU`,
     );
   }
-  const capacity = Math.max(1, Math.min(info.maxEntries, Math.floor(batchBytes / map.value.size)));
+  const capacity = Math.max(1, Math.min(info.maxEntries, Math.floor(batchBytes / entryBytes)));
   const keys = Buffer.alloc(capacity * 4);
-  const values = new Uint32Array((capacity * map.value.size) / 4);
+  const values = new Uint32Array((capacity * entryBytes) / 4);
   const bytes = new Uint8Array(values.buffer);
   const count = Buffer.alloc(4);
   const place = Buffer.alloc(8);

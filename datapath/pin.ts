@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync, statfsSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeMissing } from "./capabilities.js";
 import { datapathError, Errno } from "./errors.js";
-import type { BpfFd } from "./handles.js";
+import type { BpfFd, LinkFd, MapFd, ProgramFd } from "./handles.js";
+import { closeFd } from "./handles.js";
 import { isErrno, isPermission, libbpf, libbpfError } from "./libbpf.js";
 
 /** `f_type` of a bpffs, from <linux/magic.h>. */
@@ -54,14 +55,34 @@ export function pinObject(fd: BpfFd, path: string): void {
   throw datapathError("SLUICE_PIN_FAILED", `cannot pin at ${path}: ${cause.code}`, { cause });
 }
 
+/** What can be pinned, with the descriptor that it gives and the kernel's name of that. */
+interface Pinned {
+  readonly map: MapFd;
+  readonly program: ProgramFd;
+  readonly link: LinkFd;
+}
+const descriptorNames: Readonly<Record<string, keyof Pinned>> = {
+  "anon_inode:bpf-map": "map",
+  "anon_inode:bpf-prog": "program",
+  "anon_inode:bpf_link": "link",
+  "anon_inode:bpf-link": "link",
+};
+
 /**
- * Opens a pin. The caller knows what it is and closes the descriptor.
+ * Opens a pin. The caller closes the descriptor.
  *
- * @throws SluiceError SLUICE_NO_CAPABILITY, SLUICE_NO_BPFFS, SLUICE_PIN_FAILED
+ * @throws SluiceError SLUICE_NO_CAPABILITY, SLUICE_NO_BPFFS; SLUICE_PIN_FAILED, also when the pin is
+ *   of another kind
  */
-export function openPin(path: string): BpfFd {
+export function openPin<Kind extends keyof Pinned>(path: string, kind: Kind): Pinned[Kind] {
   const fd = libbpf().bpf_obj_get(path);
-  if (fd >= 0) return fd as BpfFd;
+  if (fd >= 0) {
+    const found = descriptorNames[readlinkSync(`/proc/self/fd/${fd}`)];
+    if (found === kind) return fd as Pinned[Kind];
+    closeFd(fd as BpfFd);
+    const problem = `the pin ${path} is a ${found ?? "thing of another kind"}, not a ${kind}`;
+    throw datapathError("SLUICE_PIN_FAILED", problem, { remedy: "Check the path" });
+  }
   const cause = libbpfError("bpf_obj_get", fd);
   const missing = isPermission(fd) ? describeMissing(["CAP_BPF"]) : undefined;
   if (missing !== undefined) {

@@ -18,7 +18,7 @@ export class Program {
 
   /** @throws SluiceError SLUICE_PIN_FAILED, SLUICE_NO_BPFFS */
   static openPinned(path: string): Program {
-    return new Program(openPin(path) as ProgramFd);
+    return new Program(openPin(path, "program"));
   }
 
   /** Opens a program of any owner; undefined when no program has this number. */

@@ -1,4 +1,4 @@
-import { datapathError, Errno } from "./errors.js";
+import { datapathError, Errno, SluiceError } from "./errors.js";
 import type { IfIndex, ProgramId } from "./handles.js";
 import { isErrno, libbpf, libbpfError } from "./libbpf.js";
 import { decodeOpts, encodeOpts } from "./libbpf-opts.js";
@@ -62,6 +62,30 @@ export interface ClsactFilter {
   readonly handle: number;
   /** Lower runs first. */
   readonly priority: number;
+}
+
+/** A tc program on its hook, by whichever way this kernel has. */
+export type TcAttachment =
+  | { readonly kind: "tcx"; readonly link: Link }
+  | { readonly kind: "clsact"; readonly filter: ClsactFilter };
+
+/**
+ * Attaches a tc program by a tcx link, or by a clsact filter on kernels without tcx.
+ *
+ * @param filter place of the program, and its name if it becomes a filter
+ * @param useTcx false leaves tcx out, as if the kernel had none
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_ATTACH_FAILED
+ */
+export function attachTc(program: Program, filter: ClsactFilter, useTcx = true): TcAttachment {
+  if (useTcx) {
+    try {
+      return { kind: "tcx", link: attachTcx(program, filter.ifIndex, filter.direction) };
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== "SLUICE_TCX_UNSUPPORTED") throw error;
+    }
+  }
+  attachClsact(program, filter);
+  return { kind: "clsact", filter };
 }
 
 const attachPoint: Record<TcDirection, number> = { ingress: 1, egress: 2 };

@@ -47,7 +47,12 @@ export function xdpFeatures(index: number): readonly XdpFeature[] | undefined {
     throw datapathError("SLUICE_NETLINK_FAILED", "cannot open a netlink socket", { cause });
   }
   try {
-    const family = ask(fd, controlFamily, getFamily, attribute(familyName, Buffer.from("netdev\0")));
+    const family = ask(
+      fd,
+      controlFamily,
+      getFamily,
+      attribute(familyName, Buffer.from("netdev\0")),
+    );
     const id = family?.get(familyId)?.readUInt16LE();
     if (id === undefined) return undefined;
     const number = Buffer.alloc(4);

@@ -12,6 +12,7 @@ export const manifestCodes = {
   SLUICE_NOT_AN_OBJECT: "Start each document with apiVersion, kind and metadata",
   SLUICE_UNKNOWN_KIND: "Use one of the kinds listed",
   SLUICE_UNKNOWN_VERSION: "Use the version listed",
+  SLUICE_OBJECT_TOO_LARGE: "Split it; the API server would not take an object of this size either",
   SLUICE_FOREIGN_KIND: "Keep it elsewhere if the warning is in the way",
   SLUICE_DUPLICATE_OBJECT: "Rename one of them, or remove it",
   SLUICE_NAME:

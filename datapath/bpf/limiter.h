@@ -37,7 +37,7 @@ static __noinline bool above_limit(const struct packet *packet, __u32 slot, cons
 	if (limit->scope == LIMIT_NODE) {
 		full_at = bpf_map_lookup_elem(&node_buckets, &slot);
 	} else {
-		struct bucket_key key = { .slot = slot };
+		struct bucket_key key = { .slot = slot, .family = packet->family };
 
 		__builtin_memcpy(key.address, packet->source, sizeof(key.address));
 		mask_address(key.address, packet->family == 4 ? limit->v4_prefix : limit->v6_prefix);

@@ -136,6 +136,9 @@ struct rule {
 	__u8 flags;
 	/* First rule behind this rule's policy. */
 	__u16 resume;
+	/* First bit behind this rule, which may take several. */
+	__u16 next;
+	__u16 pad0;
 	/* Index of the rule's counters and name. */
 	__u32 slot;
 	/* ACTION_LIMIT: index in limits. ACTION_REDIRECT_*: first target. */
@@ -144,7 +147,6 @@ struct rule {
 	__u32 target_count;
 	/* An event for one packet of this many; 0: none. */
 	__u32 log_one_in;
-	__u32 pad;
 };
 
 /* Token bucket as a time: see limiter.h. Times in 1/16 ns. */
@@ -161,6 +163,8 @@ struct limit {
 
 struct bucket_key {
 	__u32 slot;
+	/* 4 or 6: 240.0.0.0/4 and f000::/4 look the same. */
+	__u32 family;
 	__u32 address[4];
 };
 

@@ -147,10 +147,10 @@ static __always_inline void apply_effect(struct packet *packet, const struct rul
 	}
 }
 
-enum { WALK_DECIDED = -1, WALK_NEXT = -2 };
+enum { WALK_DECIDED = -1 };
 
 /*
- * Applies one matching rule. Returns WALK_DECIDED, WALK_NEXT, or the rule where the walk goes on.
+ * Applies one matching rule. Returns WALK_DECIDED, or the rule where the walk goes on.
  * A global function: the verifier proves it once instead of once per step of the walk.
  */
 __noinline int apply_rule(struct xdp_md *ctx, struct packet *packet, __u32 index)
@@ -162,12 +162,12 @@ __noinline int apply_rule(struct xdp_md *ctx, struct packet *packet, __u32 index
 	__u8 effect, audit;
 
 	if (!table || !packet)
-		return WALK_NEXT;
+		return WALK_DECIDED;
 	generation = &table->generations[packet->generation & 1];
 	row = generation->rules_half * MAX_RULES + index;
 	rule = bpf_map_lookup_elem(&rules, &row);
 	if (!rule)
-		return WALK_NEXT;
+		return WALK_DECIDED;
 
 	effect = effect_of(ctx, generation, packet, rule);
 	audit = (rule->flags & RULE_AUDIT) ? EFFECT_AUDIT : 0;
@@ -180,7 +180,7 @@ __noinline int apply_rule(struct xdp_md *ctx, struct packet *packet, __u32 index
 			send_event(ctx, generation, packet, rule, effect | audit);
 	}
 	if (effect == EFFECT_WITHIN_LIMIT || effect == EFFECT_NONE)
-		return WALK_NEXT;
+		return rule->next;
 	if (effect == EFFECT_PASS || audit)
 		return rule->resume;
 	apply_effect(packet, rule, effect);
@@ -193,11 +193,9 @@ __noinline int walk_word(struct xdp_md *ctx, struct packet *packet, __u32 word, 
 	for (int step = 0; step < 64 && bits; step++) {
 		int next = apply_rule(ctx, packet, word * 64 + first_bit(bits));
 
-		bits &= bits - 1;
-		if (next == WALK_NEXT)
-			continue;
 		if (next == WALK_DECIDED || next >> 6 != (int)word)
 			return next;
+		bits &= bits - 1;
 		bits &= ~0ULL << (next & 63);
 	}
 	return (word + 1) * 64;

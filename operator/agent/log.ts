@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
 import { type LogLevel, logLevels } from "../api/requests.js";
 
 export interface AgentLog {
@@ -11,14 +11,14 @@ export interface AgentLog {
 /** JSON lines on standard output, as journald and container runtimes take them. */
 export function createLog(level: LogLevel, nodeName: string, destination?: DestinationStream): AgentLog {
   const children = new Set<WeakRef<{ level: string }>>();
-  const options = {
+  const options: LoggerOptions = {
     level,
     base: { node: nodeName },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-    onChild: (child: { level: string }) => void children.add(new WeakRef(child)),
+    formatters: { level: (label) => ({ level: label }) },
+    onChild: (child) => void children.add(new WeakRef<{ level: string }>(child)),
   };
-  const logger = destination === undefined ? pino(options) : pino(options, destination);
+  const logger: Logger = destination === undefined ? pino(options) : pino(options, destination);
   return {
     logger,
     level: () => logger.level as LogLevel,

@@ -38,7 +38,8 @@ export function readGlobs(text: string): readonly string[] {
 export function collectEndpoints(text: string, before: readonly string[] | undefined): readonly string[] {
   const endpoints = splitList(text).map((part) => {
     const { host, port } = readEndpoint(part);
-    if (isIP(host) === 0) throw new InvalidArgumentError(`${host} is no IP address.`);
+    if (isIP(host) === 0) throw new InvalidArgumentError(`${host || part} is no IP address.`);
+    if (port === 0) throw new InvalidArgumentError(`${part} has port 0.`);
     return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   });
   return [...(before ?? []), ...endpoints];

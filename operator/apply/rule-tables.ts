@@ -93,6 +93,7 @@ export class RuleTables {
           action: actionOf(rule),
           flags: (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
           resume: rule.resume,
+          next: rule.next,
           slot: this.slots[index]!,
           target: rule.action === "Limit" ? limit : target.first,
           targetCount: target.count,

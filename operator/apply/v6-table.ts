@@ -24,6 +24,7 @@ export type V6Pointers = Pick<
   "v6Buckets" | "v6BucketMask" | "v6Short" | "v6ShortCount"
 >;
 
+const LINE_WORDS = 16;
 const MIN_BUCKETS = 16;
 const RECORDS_PER_BUCKET = 2;
 const SHORTEST_RECORD = 48;
@@ -115,7 +116,12 @@ export class V6Table {
   /** Gives the lines of the buckets and intervals back, which no generation points to any more. */
   retireTables(pointers: V6Pointers): void {
     if (pointers.v6BucketMask > 0) {
-      this.#allocator.retire(pointers.v6Buckets, pointers.v6BucketMask + 1);
+      const buckets = pointers.v6BucketMask + 1;
+      for (let bucket = 0; bucket < buckets; bucket++) {
+        const words = (pointers.v6Buckets + bucket) * LINE_WORDS + L.BUCKET_WORDS;
+        for (let slot = 0; slot < L.BUCKET_SLOTS; slot++) this.#retireNode(this.#lines[words + slot]!);
+      }
+      this.#allocator.retire(pointers.v6Buckets, buckets);
     }
     this.#allocator.retire(
       pointers.v6Short,
@@ -138,7 +144,7 @@ export class V6Table {
     }
     const line = this.#allocator.allocate(buckets);
     const table = { lines: this.#lines, line, buckets };
-    this.#lines.fill(0, line * 16, (line + buckets) * 16);
+    this.#lines.fill(0, line * LINE_WORDS, (line + buckets) * LINE_WORDS);
     const placed: (readonly [prefix: number, place: number])[] = [];
     for (const prefix of this.#prefixes.prefixes()) {
       const place = bucketPlace(table, prefix, "place");
@@ -170,12 +176,15 @@ export class V6Table {
     mark(this.#touched, prefix);
     Atomics.store(this.#lines, place, word);
     if (found < 0) writeBucketKey(this.#lines, bucketKeyAt(place), prefix);
-    else if (before & L.WORD_IS_LINE) {
-      const node = before & L.WORD_LINE_MASK;
-      const count = this.#lines[node * 16]!;
-      this.#allocator.retire(node, 1 + Math.ceil(count / L.NODE_ENTRIES_PER_LINE));
-    }
+    else this.#retireNode(before);
     return true;
+  }
+
+  #retireNode(word: number): void {
+    if ((word & L.WORD_IS_LINE) === 0) return;
+    const node = word & L.WORD_LINE_MASK;
+    const count = this.#lines[node * LINE_WORDS]!;
+    this.#allocator.retire(node, 1 + Math.ceil(count / L.NODE_ENTRIES_PER_LINE));
   }
 
   #runsOf(prefix: number): V6Runs<bigint> {

@@ -200,7 +200,7 @@ export function internetChecksum(bytes: Uint8Array): number {
 }
 
 /** RFC 9260 appendix A, bit by bit: a frame is short. */
-function crc32c(bytes: Uint8Array): number {
+export function crc32c(bytes: Uint8Array): number {
   let crc = 0xffff_ffff;
   for (const byte of bytes) {
     crc ^= byte;

@@ -53,6 +53,7 @@ export function readPacketWords(words: readonly string[], options: PacketOptions
     throw usageError(`${sourceWord} and ${destinationWord} are of two IP families`);
   }
   const fragment = readFragment(options.fragment);
+  const payloadBytes = optionalNumber(options.payload, "--payload", 0, mostPayloadBytes);
   return {
     vlans: readVlans(options.vlan ?? []),
     source: source.address,
@@ -60,7 +61,7 @@ export function readPacketWords(words: readonly string[], options: PacketOptions
     transport: readTransport(kind, source, destination, options),
     fragment,
     ipOptions: options.ipOptions ?? false,
-    payloadBytes: optionalNumber(options.payload, "--payload", 0, mostPayloadBytes) ?? 32,
+    payloadBytes: payloadBytes ?? (kind === "tcp" && fragment === "none" ? 0 : 32),
   };
 }
 
@@ -117,7 +118,8 @@ function readTransport(
       sourcePort: source.port ?? clientPort,
       destinationPort: destination.port,
     };
-    return kind === "tcp" ? { kind, ...ports, flags: readFlags(options.flags ?? "SYN") } : { kind, ...ports };
+    if (kind !== "tcp") return { kind, ...ports };
+    return { kind, ...ports, flags: readFlags(options.flags ?? "SYN") };
   }
   for (const endpoint of [source, destination]) {
     if (endpoint.port !== undefined) throw usageError(`${endpoint.word}: ${kind} has no ports`);

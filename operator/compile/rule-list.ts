@@ -34,7 +34,8 @@ export interface CompiledRule {
   readonly rateLimit: RateLimit | undefined;
   readonly redirect: RedirectTarget | undefined;
   readonly logOneIn: number;
-  /** Index of the first rule behind this rule's policy. */
+  /** Index of the first bit behind this rule, and behind its policy. */
+  readonly next: number;
   readonly resume: number;
 }
 
@@ -192,6 +193,7 @@ class RuleListBuilder {
 
   addPolicy({ name, rules, interfaces, audit = false, defaultAction = "Pass" }: PolicyToAdd): void {
     const added: Omit<CompiledRule, "resume">[] = [];
+    const start = this.#rules.length;
     const common = { policy: name, audit, interfaces };
     for (const rule of rules) {
       if (this.#hasExpired(rule)) continue;
@@ -199,6 +201,7 @@ class RuleListBuilder {
       const products = protocolProducts(rule.protocols) ?? [undefined];
       const from = this.#addressSets(rule.from);
       const to = this.#addressSets(rule.to);
+      const next = start + added.length + products.length;
       for (const protocols of products) {
         added.push({
           ...common,
@@ -212,6 +215,7 @@ class RuleListBuilder {
           rateLimit: action.kind === "Limit" ? action.rateLimit : undefined,
           redirect: action.kind === "Redirect" ? action.target : undefined,
           logOneIn: rule.logOneIn,
+          next,
         });
       }
     }
@@ -228,9 +232,10 @@ class RuleListBuilder {
         rateLimit: undefined,
         redirect: undefined,
         logOneIn: 0,
+        next: start + added.length + 1,
       });
     }
-    const resume = this.#rules.length + added.length;
+    const resume = start + added.length;
     if (resume > Limits.MAX_RULES) {
       throw new CapacityError("rules", Limits.MAX_RULES, `policy ${name} needs ${resume}`, name);
     }

@@ -30,7 +30,7 @@ export function splitAddress(high: bigint, low: bigint): { prefix: number; rest:
 /** All IPv6 prefixes of all sets, those of /48 and longer by their /48. */
 export class V6Prefixes {
   readonly #records = new Map<number, V6Prefix[]>();
-  #short: V6Prefix[] = [];
+  readonly #short: V6Prefix[] = [];
   #size = 0;
 
   get size(): number {
@@ -62,7 +62,7 @@ export class V6Prefixes {
     if (at < 0) return false;
     list.splice(at, 1);
     this.#size--;
-    if (list.length === 0) this.#records.delete(removed.prefix);
+    if (list.length === 0 && list !== this.#short) this.#records.delete(removed.prefix);
     return true;
   }
 

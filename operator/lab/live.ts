@@ -7,7 +7,7 @@ import { fullRates } from "./traffic.js";
 import { plainLines, renderView } from "./view.js";
 
 const drawIntervalMs = 500;
-const plainIntervalMs = 2000;
+const plainIntervalMs = 1000;
 /** Long enough to see in the view that the datapath needs no agent. */
 const restartDelayMs = 3000;
 

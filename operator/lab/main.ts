@@ -4,10 +4,11 @@ import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { SluiceError } from "../errors.js";
+import { formatReport } from "./checks.js";
 import { createLab, type Lab } from "./lab.js";
 import { sweepStaleLabs } from "./lab-folder.js";
 import { showLive } from "./live.js";
-import { formatReport, runScenario } from "./scenario.js";
+import { runScenario } from "./scenario.js";
 
 interface Flags {
   readonly folder?: string;

@@ -1,4 +1,86 @@
-export interface Check { readonly name: string; readonly passed: boolean; readonly detail: string }
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NodeAgent } from "./agents.js";
+import {
+  type Check,
+  checkEdit,
+  checkRequests,
+  checkRestart,
+  checkScan,
+  checkSynFlood,
+  checkTrial,
+  checkUdpFlood,
+} from "./checks.js";
 import type { Lab } from "./lab.js";
-export async function runScenario(_lab: Lab, _say: (text: string) => void): Promise<readonly Check[]> { return []; }
-export function formatReport(_c: readonly Check[]): string { return ""; }
+import { takeSettledSnapshot, takeSnapshot } from "./measure.js";
+import { fullRates, noAttack } from "./traffic.js";
+
+/** File of the examples whose policy is on trial, and the edit that puts it in force. */
+const trialFile = "30-candidate.yaml";
+const trialEdit = { from: "mode: Audit", to: "mode: Enforce" } as const;
+
+const attackMs = 5000;
+/** What the agents promise for an edited file. */
+const editDeadlineMs = 1000;
+const absenceMs = 1000;
+
+/**
+ * Runs the whole scenario on the example policies, about 20 s.
+ *
+ * @param say gets a line when a part begins
+ */
+export async function runScenario(
+  lab: Lab,
+  say: (text: string) => void,
+): Promise<readonly Check[]> {
+  const atStart = await takeSettledSnapshot(lab);
+
+  say("attacking for 5 s: UDP flood, SYN flood, port scan …");
+  lab.traffic().setAttack(fullRates);
+  const startedAt = performance.now();
+  await sleep(attackMs);
+  lab.traffic().setAttack(noAttack);
+  const afterAttack = await takeSettledSnapshot(lab);
+  const seconds = (performance.now() - startedAt) / 1000;
+
+  say(`attacking again, and editing ${trialFile}: ${trialEdit.from} becomes ${trialEdit.to} …`);
+  lab.traffic().setAttack(fullRates);
+  await sleep(500);
+  editFile(`${lab.manifests}/${trialFile}`, trialEdit);
+  await sleep(editDeadlineMs);
+  const afterEdit = await takeSnapshot(lab);
+  await sleep(700);
+  const laterOn = await takeSnapshot(lab);
+  lab.traffic().setAttack(noAttack);
+
+  const beforeKill = await takeSettledSnapshot(lab);
+  const victim = lab.agents[1] as NodeAgent;
+  say(`attacking again, and killing the agent of ${victim.node.name} with SIGKILL …`);
+  lab.traffic().setAttack(fullRates);
+  await sleep(500);
+  victim.process().kill("SIGKILL");
+  await victim.process().exited;
+  await sleep(absenceMs);
+  await victim.start();
+  await sleep(500);
+  lab.traffic().setAttack(noAttack);
+  const atEnd = await takeSettledSnapshot(lab);
+
+  return [
+    checkRequests(atStart, atEnd),
+    checkScan(atStart, afterAttack),
+    checkUdpFlood(atStart, afterAttack, seconds),
+    checkSynFlood(atStart, afterAttack, seconds),
+    checkTrial(atStart, afterAttack),
+    checkEdit(afterEdit, laterOn, editDeadlineMs),
+    ...checkRestart(beforeKill, atEnd, victim.node.name),
+  ];
+}
+
+/** As an editor saves: the new file takes the place of the old one. */
+function editFile(path: string, { from, to }: { readonly from: string; readonly to: string }): void {
+  const text = readFileSync(path, "utf8");
+  if (!text.includes(from)) throw new Error(`${path} does not say "${from}"`);
+  writeFileSync(`${path}~`, text.replace(from, to));
+  renameSync(`${path}~`, path);
+}

@@ -32,6 +32,9 @@ export interface Admission {
   readonly problems: readonly Problem[];
 }
 
+/** Values in one object, fields and entries together; the largest set has 150,000. */
+const MOST_VALUES = 300_000;
+
 /** Problems told of one object; the rest is counted. */
 const MOST_PROBLEMS = 50;
 
@@ -42,6 +45,10 @@ const MOST_PROBLEMS = 50;
 export function admit(document: ManifestDocument, nowMs: number): Admission {
   const findings: Finding[] = [];
   const identity = identify(document.value, findings);
+  if (countValues(document.value, MOST_VALUES + 1) > MOST_VALUES) {
+    const message = `has more than ${MOST_VALUES} fields and list entries`;
+    findings.push(fault("SLUICE_OBJECT_TOO_LARGE", [], message));
+  }
   const isKnown = identity.type === "known" && findings.length === 0;
   const draft = isKnown ? project(identity.kind, document.value, nowMs, findings) : undefined;
   const isRefused = findings.some(({ severity }) => severity === "error");
@@ -61,8 +68,11 @@ function project(
 ): Draft<ObjectRecord> | undefined {
   const structural = kind === "Node" ? [] : schemaCheck(kind).structural(value);
   const faults = faultTree(structural);
-  findings.push(...structural);
-  if (kind !== "Node") findings.push(...schemaCheck(kind).rules(value, faults));
+  // Not by spreading: as many as there are values do not fit into one call.
+  for (const finding of structural) findings.push(finding);
+  if (kind !== "Node") {
+    for (const finding of schemaCheck(kind).rules(value, faults)) findings.push(finding);
+  }
   if (faults?.here === true || faults?.below.get("spec")?.here === true) return undefined;
   const projection: Projection = { nowMs, faults, findings };
   switch (kind) {
@@ -73,6 +83,17 @@ function project(
     case "Node":
       return projectNode(value, projection);
   }
+}
+
+/** Values inside a value, counted no further than to a limit. */
+function countValues(value: unknown, limit: number): number {
+  if (typeof value !== "object" || value === null) return 1;
+  let count = 1;
+  for (const inner of Array.isArray(value) ? (value as unknown[]) : Object.values(value)) {
+    if (count >= limit) break;
+    count += countValues(inner, limit - count);
+  }
+  return count;
 }
 
 interface SchemaCheck {

@@ -11,6 +11,7 @@ const SERVER_FUNCTIONS = /\b(isCIDR|cidr|isIP|ip)\(|\bip\.isCanonical\(/;
 
 const environment = new Environment().registerVariable("self", "dyn");
 
+/** The path is the walk's own, and is copied into findings. */
 type Check = (value: unknown, path: FieldPath, into: Finding[]) => void;
 
 /** The parts of a schema that have rules, in them or below: a walk over them skips all else. */
@@ -55,7 +56,7 @@ function plan(schema: JsonSchema): RuleTree | undefined {
 function walk(
   tree: RuleTree,
   value: unknown,
-  path: FieldPath,
+  path: (string | number)[],
   faults: FaultTree | undefined,
   into: Finding[],
 ): void {
@@ -66,13 +67,17 @@ function walk(
   tree.unique?.(value, path, into);
   if (tree.items !== undefined && Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
-      walk(tree.items, item, [...path, index], faults?.below.get(index), into);
+      path.push(index);
+      walk(tree.items, item, path, faults?.below.get(index), into);
+      path.pop();
     }
   }
   for (const [name, below] of tree.properties) {
     const property = (value as Record<string, unknown>)[name];
     if (property !== undefined) {
-      walk(below, property, [...path, name], faults?.below.get(name), into);
+      path.push(name);
+      walk(below, property, path, faults?.below.get(name), into);
+      path.pop();
     }
   }
 }

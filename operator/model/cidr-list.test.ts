@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { parseCidr, SET_CIDR } from "./cidr.js";
 import { formatCidr, formatV4, formatV6 } from "./cidr-format.js";
 import { CidrColumns } from "./cidr-list.js";

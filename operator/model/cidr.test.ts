@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import ipaddr from "ipaddr.js";
 import { SluiceError } from "../errors.js";
 import {
@@ -75,12 +75,18 @@ describe("reading a CIDR", () => {
     const characters = fc.constantFrom(..."0123456789abcdefF:.:./ ".split(""));
     const noise = fc.array(characters, { maxLength: 20 }).map((list) => list.join(""));
     const nearly = fc
-      .tuple(fc.oneof(anyV4.map(networkV4), anyV6.map((block) => networkV6(block).toString())))
+      .tuple(
+        fc.oneof(
+          anyV4.map(networkV4),
+          anyV6.map((block) => networkV6(block).toString()),
+        ),
+      )
       .chain(([text]) =>
         fc
           .tuple(fc.nat(text.length), characters, fc.boolean())
-          .map(([at, character, replace]) =>
-            text.slice(0, at) + character + text.slice(at + (replace ? 1 : 0)),
+          .map(
+            ([at, character, replace]) =>
+              text.slice(0, at) + character + text.slice(at + (replace ? 1 : 0)),
           ),
       );
     fc.assert(
@@ -159,10 +165,13 @@ describe("a text that is no CIDR is refused with what to write instead", () => {
 
   it("offers only texts that are accepted in the same place", () => {
     const spoiled = fc.oneof(
-      anyV4.map(([address, length]) => `${formatAddress({ family: 4, address, length })}/${length}`),
+      anyV4.map(
+        ([address, length]) => `${formatAddress({ family: 4, address, length })}/${length}`,
+      ),
       anyV6.map(([groups, length]) => `${groups.map((g) => g.toString(16)).join(":")}/${length}`),
-      anyV6.map(([groups, length]) =>
-        `${groups.map((g) => g.toString(16).padStart(4, "0").toUpperCase()).join(":")}/${length}`,
+      anyV6.map(
+        ([groups, length]) =>
+          `${groups.map((g) => g.toString(16).padStart(4, "0").toUpperCase()).join(":")}/${length}`,
       ),
     );
     fc.assert(

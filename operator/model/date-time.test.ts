@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { parseDateTime, parseDuration } from "./date-time.js";
 
 describe("a moment in RFC 3339", () => {

@@ -62,7 +62,15 @@ describe("what an object says it is", () => {
     assert.deepEqual(identified(undefined, "XdpPolicy").codes, ["SLUICE_NOT_AN_OBJECT"]);
     assert.deepEqual(identified("v1", undefined).codes, ["SLUICE_NOT_AN_OBJECT"]);
     assert.deepEqual(identified("v1", 3).codes, ["SLUICE_NOT_AN_OBJECT"]);
-    for (const metadata of [null, {}, { name: 3 }, { name: "" }, { name: "Edge" }, { name: "a/b" }, { name: "a".repeat(254) }]) {
+    for (const metadata of [
+      null,
+      {},
+      { name: 3 },
+      { name: "" },
+      { name: "Edge" },
+      { name: "a/b" },
+      { name: "a".repeat(254) },
+    ]) {
       const { type, codes } = identified(...known, metadata);
       assert.equal(type, "unknown");
       assert.deepEqual(codes, ["SLUICE_NAME"]);

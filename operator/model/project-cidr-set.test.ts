@@ -90,7 +90,10 @@ describe("an XdpCidrSet is refused", () => {
   });
 
   it("for a block of all addresses", () => {
-    assert.deepEqual(fieldsOf({ cidrs: ["0.0.0.0/0", "::/0"] }), ["spec.cidrs[0]", "spec.cidrs[1]"]);
+    assert.deepEqual(fieldsOf({ cidrs: ["0.0.0.0/0", "::/0"] }), [
+      "spec.cidrs[0]",
+      "spec.cidrs[1]",
+    ]);
   });
 
   it("for an expiry that is no moment", () => {

@@ -16,18 +16,21 @@ export function projectCidrSet(
   const { setName = name, cidrs, expiring } = manifest.spec;
   const { nowMs, findings } = projection;
   const columns = new CidrColumns(SET_CIDR, lengthOf(cidrs));
-  const add = (text: string, path: FieldPath, expiresAt?: number) => {
-    if (columns.add(text, expiresAt)) return;
+  const refuse = (text: string, path: FieldPath) => {
     const { message, remedy } = explainCidr(text, SET_CIDR);
     findings.push(fault("SLUICE_CIDR", path, message, remedy));
   };
-  for (const [cidr, path] of soundEntries(cidrs, ["spec", "cidrs"], projection)) add(cidr, path);
+  for (const [index, cidr] of soundEntries(cidrs, ["spec", "cidrs"], projection)) {
+    if (!columns.add(cidr)) refuse(cidr, ["spec", "cidrs", index]);
+  }
   let expired = 0;
-  for (const [entry, path] of soundEntries(expiring, ["spec", "expiring"], projection)) {
+  for (const [index, entry] of soundEntries(expiring, ["spec", "expiring"], projection)) {
     const expiresAtMs = parseDateTime(entry.expiresAt) ?? 0;
     if (expiresAtMs <= nowMs) expired++;
     // A moment before 1970 has passed as well as the first second after it; 0 would mean "never".
-    add(entry.cidr, [...path, "cidr"], Math.max(1, Math.ceil(expiresAtMs / 1000)));
+    const expiresAt = Math.max(1, Math.ceil(expiresAtMs / 1000));
+    if (!columns.add(entry.cidr, expiresAt))
+      refuse(entry.cidr, ["spec", "expiring", index, "cidr"]);
   }
   if (expired > 0) {
     const total = lengthOf(cidrs) + lengthOf(expiring);

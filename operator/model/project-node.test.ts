@@ -36,7 +36,8 @@ describe("a Node", () => {
 
   it("does not change its digest with its heartbeat", () => {
     const at = (time: string) =>
-      admitNode(`{name: a}, status: {conditions: [{lastHeartbeatTime: "${time}"}]}`).admitted?.digest;
+      admitNode(`{name: a}, status: {conditions: [{lastHeartbeatTime: "${time}"}]}`).admitted
+        ?.digest;
     assert.equal(at("1"), at("2"));
   });
 

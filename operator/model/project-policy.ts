@@ -17,7 +17,8 @@ export function projectPolicy(
   projection: Projection,
 ): Draft<XdpPolicyRecord> {
   const { spec } = manifest;
-  const rules = soundEntries(spec.ingress, ["spec", "ingress"], projection);
+  const path = ["spec", "ingress"];
+  const rules = soundEntries(spec.ingress, path, projection);
   const confirmWithinMs =
     typeof spec.confirmWithin === "string" ? parseDuration(spec.confirmWithin) : undefined;
   return {
@@ -29,7 +30,7 @@ export function projectPolicy(
     mode: spec.mode,
     defaultAction: spec.defaultAction,
     ...(confirmWithinMs !== undefined && { confirmWithinMs }),
-    rules: Array.from(rules, ([rule, path]) => projectRule(rule, path, projection)),
+    rules: Array.from(rules, ([index, rule]) => projectRule(rule, [...path, index], projection)),
   };
 }
 

@@ -13,16 +13,16 @@ export interface Projection {
   readonly findings: Finding[];
 }
 
-/** The entries of a list that the schema found nothing wrong with, each with its path. */
+/** The entries of a list that the schema found nothing wrong with, each with its index. */
 export function* soundEntries<T>(
   list: readonly T[],
   path: FieldPath,
   { faults }: Projection,
-): Generator<readonly [entry: T, path: FieldPath]> {
+): Generator<readonly [index: number, entry: T]> {
   const here = faultsAt(faults, path);
   // What stands there may be no list at all.
   if (here?.here === true) return;
   for (const [index, entry] of list.entries()) {
-    if (here?.below.has(index) !== true) yield [entry, [...path, index]];
+    if (here?.below.has(index) !== true) yield [index, entry];
   }
 }

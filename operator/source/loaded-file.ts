@@ -42,8 +42,8 @@ export async function loadText(
 ): Promise<Pick<LoadedFile, "objects" | "problems">> {
   const { documents, faults } = parseManifestText(text);
   if (faults !== undefined) {
-    const problems = faults.map(({ line, message }) =>
-      fileProblem("SLUICE_YAML_SYNTAX", path, message, { line }),
+    const problems = faults.map(({ code, line, message }) =>
+      fileProblem(code, path, message, { line }),
     );
     return { objects: previous?.objects ?? new Map(), problems };
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { parseAllDocuments } from "yaml";
 import { parseManifestText } from "./manifest-text.js";
 import { liftRuns } from "./scalar-runs.js";
@@ -20,7 +20,9 @@ function plainly(text: string): unknown {
 
 function read(text: string): unknown {
   const { documents } = parseManifestText(text);
-  return documents === undefined ? "faults" : valuesOf(documents.map(({ read }) => read));
+  return documents === undefined
+    ? "faults"
+    : valuesOf(documents.map((document) => () => document.read()));
 }
 
 function valuesOf(readers: readonly (() => unknown)[]): unknown {
@@ -56,8 +58,7 @@ describe("long lists of addresses are read past the YAML library with the same m
       "YAML 1.1": `%YAML 1.1\n---\na:\n${"  - 1:20:30\n".repeat(40)}`,
       "several documents": `a:\n${run}---\nb:\n${run}...\n---\n${entries(40, "")}`,
       "the text of a placeholder": `a: sluice-scalar-run-0\nb:\n${run}`,
-      "comments and quotes":
-        `a:\n${"  - 10.0.0.0/8 # why\n  - '::1'\n  - \"1\"\n  - 'fade'\n".repeat(10)}b: 1\n`,
+      "comments and quotes": `a:\n${"  - 10.0.0.0/8 # why\n  - '::1'\n  - \"1\"\n  - 'fade'\n".repeat(10)}b: 1\n`,
       "carriage returns": `a:\n${run}b: 1\n`.replaceAll("\n", "\r\n"),
       "no newline at the end": `a:\n${run}`.trimEnd(),
       "wrong indentation behind": `a:\n${run} - x\n`,
@@ -71,7 +72,9 @@ describe("long lists of addresses are read past the YAML library with the same m
 
   it("whatever lines stand around and between them", () => {
     const token = fc.constantFrom(
-      ..."192.0.2.1 10.0.0.0/8 ::1 fe80:: 1 1.5 1e5 .5 a:b ab: :a / 0.0.0.0/0 1:2 . .. ::".split(" "),
+      ..."192.0.2.1 10.0.0.0/8 ::1 fe80:: 1 1.5 1e5 .5 a:b ab: :a / 0.0.0.0/0 1:2 . .. ::".split(
+        " ",
+      ),
     );
     const entry = fc
       .tuple(
@@ -88,7 +91,11 @@ describe("long lists of addresses are read past the YAML library with the same m
       ),
     );
     const repeated = fc.tuple(entry, fc.nat(40)).map(([line, count]) => `${line}\n`.repeat(count));
-    const part = fc.oneof(repeated, repeated, other.map((line) => `${line}\n`));
+    const part = fc.oneof(
+      repeated,
+      repeated,
+      other.map((line) => `${line}\n`),
+    );
     fc.assert(
       fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
         const text = parts.join("");
@@ -157,6 +164,20 @@ describe("a text that is no YAML", () => {
     assert.ok(faults[0]?.line !== undefined && faults[0].line >= 52, String(faults[0]?.line));
   });
 
+  it("is told at once when it has a million entries besides", () => {
+    const lines = entries(200, "  ").repeat(5000);
+    const { faults } = parseManifestText(`a:\n${lines}b: "\nc: 1\n`);
+    assert.equal(faults?.[0]?.code, "SLUICE_YAML_SYNTAX");
+    assert.ok((faults[0].line ?? 0) > 1_000_000);
+  });
+
+  it("is one with more YAML than can be parsed without holding up all else", () => {
+    const { faults } = parseManifestText("- {a: 1}\n".repeat(500_000));
+    assert.equal(faults?.[0]?.code, "SLUICE_FILE_TOO_LARGE");
+    const hidden = parseManifestText(`a: |\n${entries(200, "  ").repeat(2000)}`);
+    assert.equal(hidden.faults?.[0]?.code, "SLUICE_FILE_TOO_LARGE");
+  });
+
   it("is told for JSON with a fault", () => {
     const { faults } = parseManifestText('{\n"a": 1,\n"b": [1, }\n}');
     assert.equal(faults?.[0]?.line, 3);
@@ -171,7 +192,11 @@ describe("a text that is no YAML", () => {
   it("does not blow up through aliases", () => {
     const lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"];
     for (let i = 1; i < 10; i++) {
-      lines.push(`a${i}: &a${i} [${Array(9).fill(`*a${i - 1}`).join(", ")}]`);
+      lines.push(
+        `a${i}: &a${i} [${Array(9)
+          .fill(`*a${i - 1}`)
+          .join(", ")}]`,
+      );
     }
     const [document] = parseManifestText(lines.join("\n")).documents ?? [];
     assert.throws(() => document?.read(), /alias/i);

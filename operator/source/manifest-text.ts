@@ -25,8 +25,9 @@ export interface TextDocument {
   lineOf(path: FieldPath): number | undefined;
 }
 
-/** Why a text is no YAML or JSON. */
+/** Why a text cannot be parsed. */
 export interface SyntaxFault {
+  readonly code: "SLUICE_YAML_SYNTAX" | "SLUICE_FILE_TOO_LARGE";
   readonly line?: number;
   readonly message: string;
 }
@@ -37,6 +38,8 @@ export type ManifestText =
 
 const OPTIONS = { merge: true, prettyErrors: false, logLevel: "silent" } as const;
 const MOST_FAULTS = 5;
+/** The library needs a quarter of a second and 100 MB for each megabyte. */
+const LONGEST_YAML = 4 << 20;
 
 /**
  * Splits the text of a manifest file into its documents. Text that begins with a brace is read as
@@ -48,7 +51,20 @@ export function parseManifestText(text: string): ManifestText {
     if (value !== undefined) return { documents: [jsonDocument(text, value)] };
   }
   const lifted = liftRuns(text);
-  return parseYaml(lifted.text, lifted.runs) ?? parseYaml(text, [])!;
+  return (
+    refuseLong(lifted.text) ??
+    parseYaml(lifted.text, lifted.runs) ??
+    refuseLong(text) ??
+    parseYaml(text, [])!
+  );
+}
+
+function refuseLong(text: string): ManifestText | undefined {
+  if (text.length <= LONGEST_YAML) return undefined;
+  const message =
+    `has ${text.length} characters of YAML besides long lists of addresses, ` +
+    `more than the ${LONGEST_YAML} that one file may have`;
+  return { faults: [{ code: "SLUICE_FILE_TOO_LARGE", message }] };
 }
 
 function parseJson(text: string): unknown {
@@ -83,19 +99,19 @@ function parseYaml(text: string, runs: Runs): ManifestText | undefined {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { ...OPTIONS, lineCounter: lines });
   const documents: readonly Document[] = Array.isArray(parsed) ? parsed : [];
+  const lineAt = (offset: number) => originalLine(lines.linePos(offset).line, runs);
   const faults = documents.flatMap(({ errors }) => errors);
   if (faults.length > 0) {
-    if (runs.length > 0) return undefined;
     return {
       faults: faults.slice(0, MOST_FAULTS).map(({ pos, message }) => ({
-        line: lines.linePos(pos[0]).line,
+        code: "SLUICE_YAML_SYNTAX",
+        line: lineAt(pos[0]),
         message,
       })),
     };
   }
   const lifted = findLiftedLists(documents, runs);
   if (lifted === undefined) return undefined;
-  const lineAt = (offset: number) => originalLine(lines.linePos(offset).line, runs);
   return {
     documents: documents
       .filter(({ contents }) => contents !== null && !isNull(contents))

@@ -37,7 +37,7 @@ export class ObjectTable {
     const wanted = new Map<string, Placed>();
     const problems: Problem[] = [];
     for (const [source, file] of files) {
-      problems.push(...file.problems);
+      for (const problem of file.problems) problems.push(problem);
       for (const [key, held] of file.objects) {
         const first = wanted.get(key);
         if (first === undefined) {

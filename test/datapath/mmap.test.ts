@@ -7,7 +7,7 @@ import { MapFlag, MapType } from "../../datapath/map-create.js";
 import { BpfMap } from "../../datapath/maps.js";
 import { MappedArray } from "../../datapath/mmap.js";
 import { testRun } from "../../datapath/test-run.js";
-import { loadObject } from "../support/objects.js";
+import { loadObject, mapArray } from "../support/objects.js";
 import { eth, packet, payload } from "../support/packets.js";
 
 function createArray<V>(
@@ -58,13 +58,9 @@ test("64 MiB of packed words are written through memory", (context) => {
 test("a program reads memory at once, and its writes are there at once", async (context) => {
   const object = await loadObject(context, "tables-fixture");
   const program = object.takeProgram("touch");
-  const words = new MappedArray(object.takeMap("words"));
-  const data = new MappedArray(object.takeMap(object.globals(".data")?.name ?? ""));
-  context.after(() => {
-    program.close();
-    words.close();
-    data.close();
-  });
+  context.after(() => program.close());
+  const words = mapArray(context, object, "words");
+  const data = mapArray(context, object, object.globals(".data")?.name ?? "");
   words.u32[(7 * words.stride) / 4] = 100;
   data.u32[0] = 11;
   testRun(program, { packet: packet(eth(), payload(50)) });

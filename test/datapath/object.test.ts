@@ -7,10 +7,9 @@ import type { ExpectedMap } from "../../datapath/map-layout.js";
 import { u32, u64 } from "../../datapath/codec.js";
 import { MapType } from "../../datapath/map-create.js";
 import { BpfMap } from "../../datapath/maps.js";
-import { MappedArray } from "../../datapath/mmap.js";
 import { BpfObject } from "../../datapath/object.js";
 import { testRun, XdpAction } from "../../datapath/test-run.js";
-import { loadObject, loadProgram, objectPath } from "../support/objects.js";
+import { loadObject, loadProgram, mapArray, objectPath } from "../support/objects.js";
 import { withNamespaces } from "../support/netns.js";
 import { eth, packet, payload } from "../support/packets.js";
 
@@ -48,7 +47,9 @@ test("an object opens from memory as from a file", async (context) => {
   context.after(() => object.close());
   await object.load();
   assert.equal(object.name, "copy");
-  assert.equal(object.takeProgram("drop_tcp").name, "drop_tcp");
+  const program = object.takeProgram("drop_tcp");
+  context.after(() => program.close());
+  assert.equal(program.name, "drop_tcp");
 });
 
 test("a missing object file is named, with how to build it", () => {
@@ -91,8 +92,7 @@ test("constants and initial values set before the load are what the program sees
   const words = new BpfMap(object.takeMap("words"), u32, u32);
   context.after(() => words.close());
   assert.equal(words.lookup(7), 1000);
-  const bss = new MappedArray(object.takeMap(object.globals(".bss")?.name ?? ""), "read");
-  context.after(() => bss.close());
+  const bss = mapArray(context, object, object.globals(".bss")?.name ?? "");
   assert.equal(bss.u64[0], 5n);
 });
 
@@ -118,7 +118,9 @@ test("only the selected programs are loaded", async (context) => {
   const object = openFixture(context);
   object.selectPrograms(["other"]);
   await object.load();
-  assert.equal(object.takeProgram("other").name, "other");
+  const program = object.takeProgram("other");
+  context.after(() => program.close());
+  assert.equal(program.name, "other");
   assert.throws(() => object.takeProgram("touch"), {
     code: "SLUICE_OBJECT_STATE",
     message: /touch of tables-fixture was not loaded/,

@@ -42,7 +42,7 @@ test("a map and a pin without capabilities are refused the same way", async () =
     const said = runWithout(
       noBpf,
       `try { d.createMap(${JSON.stringify(layout)}); } catch (e) { codeOf(e); }`,
-      `try { d.openPin(${JSON.stringify(path)}); } catch (e) { codeOf(e); }`,
+      `try { d.openPin(${JSON.stringify(path)}, "map"); } catch (e) { codeOf(e); }`,
     );
     assert.match(said, /^SLUICE_NO_CAPABILITY: cannot create map m: .*lacks CAP_BPF/m);
   });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { test } from "node:test";
 import { u32, u64 } from "../../datapath/codec.js";
+import { Link } from "../../datapath/links.js";
 import { MapType } from "../../datapath/map-create.js";
 import { BpfMap } from "../../datapath/maps.js";
 import { createPinFolder, isBpffs, listPins, requireBpffs, unpin } from "../../datapath/pin.js";
@@ -46,6 +47,19 @@ test("a pinned program is opened by its path", async (context) => {
     const again = Program.openPinned(path);
     assert.equal(again.info().id, program.info().id);
     again.close();
+  });
+});
+
+test("a pin of another kind is refused with what it is", async (context) => {
+  const program = await loadProgram(context, "drop-tcp", "drop_tcp");
+  await withNamespaces((lab) => {
+    const path = `${lab.pinFolder()}/pin`;
+    program.pin(path);
+    assert.throws(() => Link.openPinned(path), {
+      code: "SLUICE_PIN_FAILED",
+      message: /pin is a program, not a link/,
+    });
+    assert.throws(() => BpfMap.openPinned(path, u32, u64), { message: /a program, not a map/ });
   });
 });
 

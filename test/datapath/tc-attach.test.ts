@@ -7,6 +7,7 @@ import { LinkType } from "../../datapath/kernel-info.js";
 import { AttachType } from "../../datapath/links.js";
 import {
   attachClsact,
+  attachTc,
   attachTcx,
   detachClsact,
   queryClsact,
@@ -83,6 +84,26 @@ test("a clsact filter is attached, replaced in place and removed without its nei
       assert.equal(detachClsact(filter), true);
       assert.equal(queryClsact(filter), undefined);
       assert.equal(queryClsact(neighbour), first.info().id);
+    });
+  });
+});
+
+test("a program is attached by tcx where there is tcx, and by clsact where not", async (context) => {
+  const program = await loadProgram(context, "tables-fixture", "pass_tc");
+  const { id } = program.info();
+  await withNamespaces((lab) => {
+    const node = lab.namespace("node");
+    const ifIndex = node.indexOf("lo");
+    const filter = { ifIndex, direction: "ingress", handle: 1, priority: 1 } as const;
+    node.enter(() => {
+      const older = attachTc(program, filter, false);
+      assert.deepEqual(older, { kind: "clsact", filter });
+      assert.deepEqual([queryClsact(filter), queryTcx(ifIndex, "ingress")], [id, []]);
+      detachClsact(filter);
+      const newer = attachTc(program, filter);
+      assert.equal(newer.kind, "tcx");
+      assert.deepEqual([queryClsact(filter), queryTcx(ifIndex, "ingress")], [undefined, [id]]);
+      if (newer.kind === "tcx") newer.link.close();
     });
   });
 });

@@ -1,5 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { TestContext } from "node:test";
+import { closeFd } from "../../datapath/handles.js";
+import { MappedArray } from "../../datapath/mmap.js";
 import { BpfObject } from "../../datapath/object.js";
 import type { Program } from "../../datapath/programs.js";
 
@@ -14,6 +16,18 @@ export async function loadObject(context: TestContext, name: string): Promise<Bp
   context.after(() => object.close());
   await object.load();
   return object;
+}
+
+/** Maps an array of a loaded object, and unmaps it after the test. */
+export function mapArray(context: TestContext, object: BpfObject, name: string): MappedArray {
+  const fd = object.takeMap(name);
+  try {
+    const array = new MappedArray(fd);
+    context.after(() => array.close());
+    return array;
+  } finally {
+    closeFd(fd);
+  }
 }
 
 /** Loads one program of an object, and closes it after the test. */

@@ -1,14 +1,9 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { describeRule } from "../../compile/describe-rule.js";
-import { DEFAULT_RULE, orderPolicies } from "../../compile/rule-list.js";
-import { selectorMatches } from "../../compile/selectors.js";
 import { formatProblem } from "../../model/problem.js";
-import type { Problem, XdpCidrSetRecord, XdpPolicyRecord } from "../../model/records.js";
 import { type Cli, localCommand } from "../agent-command.js";
+import type { CheckedRule, CheckReport } from "../check-report.js";
 import { exitCodes } from "../errors.js";
 import { createOutput, type Output, type OutputFormat } from "../output.js";
-import { type Manifests, readManifests } from "../read-manifests.js";
-import { crossProblems } from "../cross-problems.js";
 import { formatCount } from "../units.js";
 import { printable } from "../visible.js";
 
@@ -33,8 +28,9 @@ export function checkCommand(cli: Cli): Command {
     )
     .action(async (options: CheckOptions) => {
       const output = createOutput(cli.io, options.output);
-      const manifests = await readManifests(options.filename);
-      const report = makeReport(manifests, options.nodeLabels);
+      // Loads the schemas, which no other command needs.
+      const { checkManifests } = await import("../check-report.js");
+      const report = await checkManifests(options.filename, options.nodeLabels);
       output.show(report, () => reportText(report, output));
       if (report.errors > 0) cli.exitCode = exitCodes.finding;
     });
@@ -50,80 +46,7 @@ function readLabels(text: string): Readonly<Record<string, string>> {
   return labels;
 }
 
-interface CheckedRule {
-  /** Place in the order of judgement, from 1. */
-  readonly place: number;
-  readonly policy: string;
-  readonly rule: string;
-  readonly action: string;
-  readonly mode: string;
-  readonly interfaces: readonly string[];
-  readonly match: string;
-}
-
-interface Report {
-  readonly files: number;
-  readonly policies: number;
-  readonly sets: Readonly<Record<string, number>>;
-  readonly errors: number;
-  readonly warnings: number;
-  readonly problems: readonly Problem[];
-  readonly rules: readonly CheckedRule[];
-}
-
-function makeReport(
-  { files, records, problems }: Manifests,
-  labels: Readonly<Record<string, string>> | undefined,
-): Report {
-  const policies = records.filter((record) => record.kind === "XdpPolicy");
-  const sets = records.filter((record) => record.kind === "XdpCidrSet");
-  const nodes = records.filter((record) => record.kind === "Node");
-  const all = [...problems, ...crossProblems({ policies, sets, nodes })];
-  const count = (wanted: Problem["severity"]) =>
-    all.filter(({ severity }) => severity === wanted).length;
-  const judging = orderPolicies(policies).filter(
-    ({ nodeSelector }) => labels === undefined || selectorMatches(nodeSelector, labels),
-  );
-  return {
-    files: files.length,
-    policies: policies.length,
-    sets: setSizes(sets),
-    errors: count("error"),
-    warnings: count("warning"),
-    problems: all,
-    rules: judging.flatMap(rulesOf).map((rule, index) => ({ place: index + 1, ...rule })),
-  };
-}
-
-function setSizes(sets: readonly XdpCidrSetRecord[]): Readonly<Record<string, number>> {
-  const sizes = new Map<string, number>();
-  for (const { setName, entries } of sets) {
-    const size = entries.v4.address.length + entries.v6.high.length;
-    sizes.set(setName, (sizes.get(setName) ?? 0) + size);
-  }
-  return Object.fromEntries([...sizes].toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function rulesOf(policy: XdpPolicyRecord): readonly Omit<CheckedRule, "place">[] {
-  const common = {
-    policy: policy.name,
-    mode: policy.mode,
-    interfaces: policy.interfaces.length === 0 ? ["(uplinks)"] : policy.interfaces,
-  };
-  const nowMs = Date.now();
-  const rules = policy.rules
-    .filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > nowMs)
-    .map((rule) => ({
-      ...common,
-      rule: rule.name,
-      action: rule.action.kind,
-      match: describeRule(rule),
-    }));
-  const fallback = { ...common, rule: DEFAULT_RULE, action: policy.defaultAction, match: "any packet" };
-  return [...rules, fallback];
-}
-
-function reportText(report: Report, output: Output): string {
+function reportText(report: CheckReport, output: Output): string {
   const { colors } = output;
   const parts = report.problems.map((problem) => {
     const paint = problem.severity === "error" ? colors.red : colors.yellow;

@@ -126,7 +126,10 @@ async function onlyInterface(client: ApiClient): Promise<string> {
 export function traceText(result: TraceResult, frame: Uint8Array, output: Output): string {
   const { colors } = output;
   const packet = describePacket(decodePacket(frame));
-  const stages = result.stages.map(({ stage, text }) => [stage, printable(text)] as const);
+  // The rules that matched and the verdict come below, in their own form.
+  const stages = result.stages
+    .filter(({ stage }) => stage !== "rule" && stage !== "verdict")
+    .map(({ stage, text }) => [stage, printable(text)] as const);
   const matched = result.matched.map(
     ({ policy, rule, effect }) => ["matched", `${policy}/${rule}: ${printable(effect)}`] as const,
   );

@@ -1,0 +1,96 @@
+import type { Logger } from "pino";
+import type { Engine } from "../api/engine.js";
+import { type ApiServer, startApiServer } from "../api/server.js";
+import { createEngine } from "../apply/engine.js";
+import { type HealthServer, startHealthServer } from "../health/health-server.js";
+import { formatProblem } from "../model/problem.js";
+import type { Problem } from "../model/records.js";
+import { createMetrics } from "../observe/metrics.js";
+import { ManifestFolder } from "../source/manifest-folder.js";
+import type { Sink } from "../source/source.js";
+import { lockFolders } from "./locks.js";
+import type { AgentLog } from "./log.js";
+import type { AgentOptions } from "./options.js";
+
+export interface Agent {
+  /** Ends it; what is in the kernel stays there. */
+  close(): Promise<void>;
+}
+
+/**
+ * Runs an agent; resolves when all objects of the folder have been handed to the engine.
+ *
+ * @throws SluiceError; what was started until then has been ended again
+ */
+export async function startAgent(options: AgentOptions, log: AgentLog): Promise<Agent> {
+  const { logger } = log;
+  /** In the order in which things were begun; ended in reverse. */
+  const begun: { readonly name: string; readonly end: () => unknown }[] = [];
+  const close = async () => {
+    for (const { name, end } of begun.splice(0).toReversed()) {
+      try {
+        await end();
+      } catch (error) {
+        logger.error({ err: error }, `${name} could not be ended cleanly`);
+      }
+    }
+  };
+  try {
+    const locks = lockFolders(options.engine.pinRoot, options.engine.stateFolder);
+    begun.push({ name: "locks", end: () => locks.release() });
+    const engine = createEngine(options.engine, logger);
+    begun.push({ name: "engine", end: () => engine.close() });
+    const health = await startHealth(options, engine, logger);
+    begun.push({ name: "health server", end: () => health?.close() });
+    const api: ApiServer = await startApiServer({
+      engine,
+      socketPath: options.socketPath,
+      log: logger.child({ component: "api" }),
+      logLevel: { get: () => log.level(), set: (level) => log.setLevel(level) },
+    });
+    begun.push({ name: "api server", end: () => api.close() });
+    await engine.start();
+    const source = new ManifestFolder(options.manifests);
+    begun.push({ name: "source", end: () => source.close() });
+    await source.start(createSink(engine, logger.child({ component: "source" })));
+    logger.info({ manifests: options.manifests, socket: options.socketPath }, "watching");
+    return { close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function startHealth(
+  { metricsAddress }: AgentOptions,
+  engine: Engine,
+  logger: Logger,
+): Promise<HealthServer | undefined> {
+  if (metricsAddress === undefined) return undefined;
+  const metrics = createMetrics(engine);
+  const server = await startHealthServer({ engine, metrics, ...metricsAddress });
+  logger.info({ address: server.address }, "serving metrics and health");
+  return server;
+}
+
+/** Passes events on, and logs each problem when it comes and when it goes. */
+function createSink(engine: Engine, logger: Logger): Sink {
+  let told = new Map<string, Problem>();
+  return (event) => {
+    if (event.type !== "problems") {
+      engine.submit(event);
+      return;
+    }
+    engine.setSourceProblems(event.problems);
+    const now = new Map(event.problems.map((problem) => [formatProblem(problem), problem]));
+    for (const [text, { severity, code }] of now) {
+      if (told.has(text)) continue;
+      if (severity === "error") logger.error({ code }, text);
+      else logger.warn({ code }, text);
+    }
+    for (const [text, { code }] of told) {
+      if (!now.has(text)) logger.info({ code }, `put right: ${text}`);
+    }
+    told = now;
+  };
+}

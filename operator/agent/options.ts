@@ -1,0 +1,202 @@
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { Command, Option } from "commander";
+import { Limits } from "../../datapath/generated/layout.js";
+import type { EngineOptions } from "../api/engine.js";
+import { type LogLevel, logLevels } from "../api/requests.js";
+import { version } from "../version.js";
+import { applyConfigFile } from "./config-file.js";
+import { readFailSafe } from "./fail-safe-file.js";
+import {
+  collectEndpoints,
+  type Endpoint,
+  readBoolean,
+  readGlobs,
+  readLabels,
+  readListenAddress,
+  readNumber,
+} from "./option-values.js";
+
+export interface AgentOptions {
+  readonly engine: EngineOptions;
+  /** Folder of manifests. */
+  readonly manifests: string;
+  readonly socketPath: string;
+  /** Where health and metrics are served; undefined: nowhere. */
+  readonly metricsAddress: Endpoint | undefined;
+  readonly logLevel: LogLevel;
+}
+
+/** As commander delivers them. */
+interface RawOptions {
+  readonly manifests?: string;
+  readonly nodeName: string;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  readonly uplinks: readonly string[];
+  readonly mode: EngineOptions["mode"];
+  readonly pinRoot: string;
+  readonly stateFolder: string;
+  readonly socket: string;
+  readonly unparsable: EngineOptions["unparsable"];
+  readonly failSafe?: string;
+  readonly apiServer?: readonly string[];
+  readonly confirmProbe?: readonly string[];
+  readonly eventsPerSecond: number;
+  readonly addressLines: number;
+  readonly metadata: boolean;
+  readonly metricsAddress: Endpoint | undefined;
+  readonly logLevel: LogLevel;
+  readonly config?: string;
+}
+
+const afterHelp = `
+Every option can also be set by an environment variable (named above) or in the YAML file that
+--config names, under its name in camelCase (nodeLabels, eventsPerSecond, …). The command line wins
+over the environment, the environment over the file.
+
+What the agent puts into the kernel stays when it ends: packets are judged on by the rules last in
+force. sluicectl cleanup takes everything off the node.
+
+Signals:
+  SIGTERM, SIGINT   end; the rules stay in force
+  SIGUSR1, SIGUSR2  log more, log less
+
+Exit codes:
+  0  ended by a signal
+  1  could not start, or failed
+  2  the command line, the environment or the config file is wrong
+`;
+
+const fewestAddressLines = 1024;
+const mostEventsPerSecond = 1_000_000;
+
+/** The agent's command line. */
+export function createAgentCommand(): Command {
+  const option = (flags: string, description: string) => {
+    const made = new Option(flags, description);
+    return made.env(`SLUICE_${made.name().toUpperCase().replaceAll("-", "_")}`);
+  };
+  return new Command("sluice-agent")
+    .description(
+      "Puts the XdpPolicies and XdpCidrSets of a folder in force on this node: compiles them into BPF maps, and attaches the XDP program to the interfaces that they name.",
+    )
+    .version(version, "-V, --version")
+    .addOption(option("--manifests <folder>", "folder of YAML manifests, watched for changes (required)"))
+    .addOption(
+      option("--node-name <name>", "name of this node").default(hostname(), "the host's name"),
+    )
+    .addOption(
+      option("--node-labels <k=v,…>", "labels of this node, for the policies' nodeSelector")
+        .argParser(readLabels)
+        .default({}, "none"),
+    )
+    .addOption(
+      option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
+        .argParser(readGlobs)
+        .default([], "those with a default route"),
+    )
+    .addOption(
+      option("--mode <mode>", "XDP mode; native falls back to generic where a driver has none")
+        .choices(["native", "generic", "offload"])
+        .default("native"),
+    )
+    .addOption(
+      option("--pin-root <folder>", "folder in a BPF file system for pins; one per agent").default(
+        "/sys/fs/bpf/sluice",
+      ),
+    )
+    .addOption(
+      option("--state-folder <folder>", "folder for what must outlive the agent, as blocked addresses").default(
+        "/run/sluice",
+      ),
+    )
+    .addOption(
+      option("--socket <path>", "unix socket for sluicectl, mode 0600").default("/run/sluice/agent.sock"),
+    )
+    .addOption(
+      option("--unparsable <verdict>", "what happens to packets that cannot be parsed")
+        .choices(["Drop", "Pass"])
+        .default("Drop"),
+    )
+    .addOption(
+      option(
+        "--fail-safe <file>",
+        "YAML list of rules that are judged before all policies (default: SSH, Kubernetes, etcd, DHCP, DNS replies, neighbour discovery)",
+      ),
+    )
+    .addOption(
+      option("--api-server <ip:port,…>", "API servers, whose replies the fail-safe rules let in").argParser(
+        collectEndpoints,
+      ),
+    )
+    .addOption(
+      option(
+        "--confirm-probe <ip:port,…>",
+        "TCP endpoints; a policy with confirmWithin stays if all answer when its time is up",
+      ).argParser(collectEndpoints),
+    )
+    .addOption(
+      option("--events-per-second <n>", "most sampled events per second; 0: none")
+        .argParser(readNumber(0, mostEventsPerSecond))
+        .default(1000),
+    )
+    .addOption(
+      option("--address-lines <n>", "64-byte lines of the address tables; 1 M random addresses need about 400,000")
+        .argParser(readNumber(fewestAddressLines, Limits.MAX_ADDRESS_LINES))
+        .default(Limits.MAX_ADDRESS_LINES),
+    )
+    .addOption(
+      option("--metadata [enabled]", "write the deciding rule into the XDP metadata of passed packets")
+        .argParser(readBoolean)
+        .preset("true")
+        .default(false),
+    )
+    .addOption(
+      option("--metrics-address <host:port>", "where /metrics, /healthz and /readyz are served; none: nowhere")
+        .argParser(readListenAddress)
+        .default({ host: "127.0.0.1", port: 9977 } satisfies Endpoint, "127.0.0.1:9977"),
+    )
+    .addOption(
+      option("--log-level <level>", "how much is logged").choices(logLevels).default("info"),
+    )
+    .addOption(option("--config <file>", "YAML file with more of these options"))
+    .addHelpText("after", afterHelp)
+    .allowExcessArguments(false);
+}
+
+/**
+ * Options from a command that has parsed its words, with the config file read in.
+ *
+ * @throws SluiceError SLUICE_CONFIG, SLUICE_FAIL_SAFE; CommanderError when --manifests is missing
+ */
+export function resolveOptions(command: Command): AgentOptions {
+  const { config } = command.opts<RawOptions>();
+  if (config !== undefined) applyConfigFile(command, config);
+  const raw = command.opts<RawOptions>();
+  if (raw.manifests === undefined) {
+    command.error("error: required option '--manifests <folder>' not specified", {
+      code: "commander.missingMandatoryOptionValue",
+    });
+  }
+  return {
+    engine: {
+      nodeName: raw.nodeName,
+      nodeLabels: raw.nodeLabels,
+      uplinks: raw.uplinks,
+      mode: raw.mode,
+      pinRoot: resolve(raw.pinRoot),
+      stateFolder: resolve(raw.stateFolder),
+      unparsable: raw.unparsable,
+      failSafe: raw.failSafe === undefined ? undefined : readFailSafe(raw.failSafe),
+      apiServers: raw.apiServer ?? [],
+      confirmProbes: raw.confirmProbe ?? [],
+      eventsPerSecond: raw.eventsPerSecond,
+      addressLines: raw.addressLines,
+      metadata: raw.metadata,
+    },
+    manifests: raw.manifests,
+    socketPath: resolve(raw.socket),
+    metricsAddress: raw.metricsAddress,
+    logLevel: raw.logLevel,
+  };
+}
