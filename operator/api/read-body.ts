@@ -3,6 +3,8 @@ import { apiError } from "./errors.js";
 
 /** A frame of 64 KiB in base64, and room to spare. */
 const mostBytes = 256 * 1024;
+/** A sender of more is cut off before it has said all; until then it is heard out, or it would miss the answer. */
+const patienceBytes = 16 * 1024 * 1024;
 
 /**
  * The JSON object that a request carries.
@@ -14,10 +16,11 @@ export async function readBody(request: IncomingMessage): Promise<Readonly<Recor
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > mostBytes) {
-      throw apiError("SLUICE_API_TOO_LARGE", `the request has more than ${mostBytes} bytes`);
-    }
-    chunks.push(chunk);
+    if (length <= mostBytes) chunks.push(chunk);
+    if (length > patienceBytes) break;
+  }
+  if (length > mostBytes) {
+    throw apiError("SLUICE_API_TOO_LARGE", `the request has more than ${mostBytes} bytes`);
   }
   let value: unknown;
   try {
