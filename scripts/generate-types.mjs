@@ -15,9 +15,9 @@ const HEADER = "// Generated from crds/ by scripts/generate-types.mjs. Do not ed
  */
 
 /**
- * Writes the TypeScript side of the CRDs, when it changed: `crds.ts` with the schemas as values, and
- * one file of manifest types for each kind. Fields with a default are never absent in these types,
- * for they describe a manifest after validation.
+ * Writes the TypeScript side of the CRDs, when it changed: `crds.ts` with the schemas as values,
+ * and one file of manifest types for each kind. Fields with a default are never absent in these
+ * types, for they describe a manifest after validation.
  *
  * @returns {Promise<number>} files written
  */

@@ -9,7 +9,11 @@ export interface AgentLog {
 }
 
 /** JSON lines on standard output, as journald and container runtimes take them. */
-export function createLog(level: LogLevel, nodeName: string, destination?: DestinationStream): AgentLog {
+export function createLog(
+  level: LogLevel,
+  nodeName: string,
+  destination?: DestinationStream,
+): AgentLog {
   const children = new Set<WeakRef<{ level: string }>>();
   const options: LoggerOptions = {
     level,

@@ -35,7 +35,10 @@ try {
 } catch (error) {
   if (error instanceof SluiceError) {
     const { code, problem, remedy, cause } = error;
-    logger.fatal({ code, remedy, ...(cause instanceof Error && { cause: cause.message }) }, problem);
+    logger.fatal(
+      { code, remedy, ...(cause instanceof Error && { cause: cause.message }) },
+      problem,
+    );
   } else {
     logger.fatal({ err: error }, "the agent could not start");
   }

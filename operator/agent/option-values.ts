@@ -35,7 +35,10 @@ export function readGlobs(text: string): readonly string[] {
 }
 
 /** For commander: `ADDRESS:PORT,…`, given once or several times. Names are not resolved. */
-export function collectEndpoints(text: string, before: readonly string[] | undefined): readonly string[] {
+export function collectEndpoints(
+  text: string,
+  before: readonly string[] | undefined,
+): readonly string[] {
   const endpoints = splitList(text).map((part) => {
     const { host, port } = readEndpoint(part);
     if (isIP(host) === 0) throw new InvalidArgumentError(`${host || part} is no IP address.`);

@@ -81,7 +81,9 @@ export function createAgentCommand(): Command {
       "Puts the XdpPolicies and XdpCidrSets of a folder in force on this node: compiles them into BPF maps, and attaches the XDP program to the interfaces that they name.",
     )
     .version(version, "-V, --version")
-    .addOption(option("--manifests <folder>", "folder of YAML manifests, watched for changes (required)"))
+    .addOption(
+      option("--manifests <folder>", "folder of YAML manifests, watched for changes (required)"),
+    )
     .addOption(
       option("--node-name <name>", "name of this node").default(hostname(), "the host's name"),
     )
@@ -106,12 +108,15 @@ export function createAgentCommand(): Command {
       ),
     )
     .addOption(
-      option("--state-folder <folder>", "folder for what must outlive the agent, as blocked addresses").default(
-        "/run/sluice",
-      ),
+      option(
+        "--state-folder <folder>",
+        "folder for what must outlive the agent, as blocked addresses",
+      ).default("/run/sluice"),
     )
     .addOption(
-      option("--socket <path>", "unix socket for sluicectl, mode 0600").default("/run/sluice/agent.sock"),
+      option("--socket <path>", "unix socket for sluicectl, mode 0600").default(
+        "/run/sluice/agent.sock",
+      ),
     )
     .addOption(
       option("--unparsable <verdict>", "what happens to packets that cannot be parsed")
@@ -125,9 +130,10 @@ export function createAgentCommand(): Command {
       ),
     )
     .addOption(
-      option("--api-server <ip:port,…>", "API servers, whose replies the fail-safe rules let in").argParser(
-        collectEndpoints,
-      ),
+      option(
+        "--api-server <ip:port,…>",
+        "API servers, whose replies the fail-safe rules let in",
+      ).argParser(collectEndpoints),
     )
     .addOption(
       option(
@@ -141,18 +147,27 @@ export function createAgentCommand(): Command {
         .default(1000),
     )
     .addOption(
-      option("--address-lines <n>", "64-byte lines of the address tables; 1 M random addresses need about 400,000")
+      option(
+        "--address-lines <n>",
+        "64-byte lines of the address tables; 1 M random addresses need about 400,000",
+      )
         .argParser(readNumber(fewestAddressLines, Limits.MAX_ADDRESS_LINES))
         .default(Limits.MAX_ADDRESS_LINES),
     )
     .addOption(
-      option("--metadata [enabled]", "write the deciding rule into the XDP metadata of passed packets")
+      option(
+        "--metadata [enabled]",
+        "write the deciding rule into the XDP metadata of passed packets",
+      )
         .argParser(readBoolean)
         .preset("true")
         .default(false),
     )
     .addOption(
-      option("--metrics-address <host:port>", "where /metrics, /healthz and /readyz are served; none: nowhere")
+      option(
+        "--metrics-address <host:port>",
+        "where /metrics, /healthz and /readyz are served; none: nowhere",
+      )
         .argParser(readListenAddress)
         .default({ host: "127.0.0.1", port: 9977 } satisfies Endpoint, "127.0.0.1:9977"),
     )

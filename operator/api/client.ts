@@ -1,7 +1,13 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
 import { StringDecoder } from "node:string_decoder";
 import { apiError, errorFromBody, isErrorBody } from "./errors.js";
-import { type ApiCallName, type ApiCalls, apiRoutes, type EventLine, eventsPath } from "./requests.js";
+import {
+  type ApiCallName,
+  type ApiCalls,
+  apiRoutes,
+  type EventLine,
+  eventsPath,
+} from "./requests.js";
 
 export interface ApiClient {
   /**
@@ -41,7 +47,8 @@ export function createClient(socketPath: string, timeoutMs = defaultTimeoutMs): 
         }
         for await (const line of lines(response)) yield JSON.parse(line) as EventLine;
       } catch (error) {
-        if (signal?.aborted !== true) throw isSystemError(error) ? unreachable(error, socketPath) : error;
+        if (signal?.aborted !== true)
+          throw isSystemError(error) ? unreachable(error, socketPath) : error;
       } finally {
         response?.destroy();
       }
@@ -89,7 +96,8 @@ function open(
       },
       resolve,
     );
-    sent.once("error", (error) => reject(unreachable(error, socketPath)));
+    // Stays after the answer: an agent that closes early can still fail the rest of what was sent.
+    sent.on("error", (error) => reject(unreachable(error, socketPath)));
     sent.end(text);
   });
 }
@@ -101,9 +109,13 @@ async function readJson(response: IncomingMessage, socketPath: string): Promise<
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch (cause) {
     if (cause instanceof SyntaxError) {
-      throw apiError("SLUICE_AGENT_UNREACHABLE", `what answers at ${socketPath} is no sluice-agent`, {
-        cause,
-      });
+      throw apiError(
+        "SLUICE_AGENT_UNREACHABLE",
+        `what answers at ${socketPath} is no sluice-agent`,
+        {
+          cause,
+        },
+      );
     }
     throw unreachable(cause, socketPath);
   }

@@ -2,7 +2,7 @@
  * What the agent's core offers to its surface (unix-socket API, metrics, status). JSON-ready: numbers, strings, plain
  * objects; counters are numbers (2^53 packets at 100 Mpps last 2.8 years; values above lose the last digits only).
  */
-import type { ObjectRecord, Problem } from "../model/records.js";
+import type { ObjectRecord, Problem, RuleRecord } from "../model/records.js";
 
 export type VerdictName = "pass" | "drop" | "redirect" | "aborted";
 
@@ -207,8 +207,8 @@ export interface EngineOptions {
   /** Folder for what must survive a restart but is not in the kernel (blocked addresses). */
   readonly stateFolder: string;
   readonly unparsable: "Drop" | "Pass";
-  /** YAML text of fail-safe rules, already validated and projected; undefined: the default list. */
-  readonly failSafe: readonly import("../model/records.js").RuleRecord[] | undefined;
+  /** Fail-safe rules, already validated and projected; undefined: the default list. */
+  readonly failSafe: readonly RuleRecord[] | undefined;
   /** "HOST:PORT" of the API servers: fail-safe sources and confirm probes. */
   readonly apiServers: readonly string[];
   /** TCP endpoints that must answer, or a `confirmWithin` policy is rolled back at once. */

@@ -5,7 +5,8 @@ const apiCodes = {
   SLUICE_AGENT_UNREACHABLE: "Start sluice-agent, or name its socket with --socket",
   SLUICE_AGENT_DENIED: "Run as the user of the agent, which is root: the socket has mode 0600",
   SLUICE_AGENT_SILENT: "Look at the agent's log; it may be busy or stopped",
-  SLUICE_AGENT_RUNNING: "Stop the other agent first, or give this one its own --socket and --pin-root",
+  SLUICE_AGENT_RUNNING:
+    "Stop the other agent first, or give this one its own --socket and --pin-root",
   SLUICE_SOCKET_PATH: "Remove the file if it is not needed, or choose another --socket",
   SLUICE_API_UNKNOWN: "The agent and sluicectl may be of different versions: sluicectl status",
   SLUICE_API_REQUEST: "Correct the request, or use sluicectl",

@@ -42,7 +42,10 @@ export function openEventStreams(engine: Engine): EventStreams {
         throw apiError("SLUICE_API_BUSY", `${mostStreams} readers follow the events already`);
       }
       const stream: Stream = { response, lost: 0 };
-      response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
+      response.writeHead(200, {
+        "content-type": "application/x-ndjson",
+        "cache-control": "no-store",
+      });
       response.flushHeaders();
       streams.add(stream);
       stop ??= engine.onEvent((event) => write({ event }));

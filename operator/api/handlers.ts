@@ -1,6 +1,12 @@
 import type { Engine } from "./engine.js";
 import { apiError } from "./errors.js";
-import { type ApiCallName, type ApiCalls, isLogLevel, type LogLevel, logLevels } from "./requests.js";
+import {
+  type ApiCallName,
+  type ApiCalls,
+  isLogLevel,
+  type LogLevel,
+  logLevels,
+} from "./requests.js";
 
 type Body = Readonly<Record<string, unknown>> | undefined;
 type Handlers = {

@@ -11,7 +11,9 @@ const patienceBytes = 16 * 1024 * 1024;
  *
  * @throws SluiceError SLUICE_API_TOO_LARGE, SLUICE_API_REQUEST
  */
-export async function readBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+export async function readBody(
+  request: IncomingMessage,
+): Promise<Readonly<Record<string, unknown>>> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

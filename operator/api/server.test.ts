@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once, setMaxListeners } from "node:events";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer, request as httpRequest } from "node:http";
+import { createServer, type IncomingMessage, request as httpRequest } from "node:http";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,7 +54,9 @@ async function serve(engine: Engine = createFixtureEngine(), path = socketPath) 
 async function raw(method: string, path: string, body?: string) {
   const sent = httpRequest({ socketPath, method, path, agent: false });
   sent.end(body);
-  const [response] = (await once(sent, "response")) as [import("node:http").IncomingMessage];
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  // Node writes an empty rest of a large body when the answer is already there and the peer is gone.
+  sent.on("error", () => {});
   let text = "";
   for await (const chunk of response) text += String(chunk);
   return { status: response.statusCode, body: JSON.parse(text) as Record<string, unknown> };
@@ -281,7 +283,7 @@ test("a reader that is too slow is told how many events it lost", async () => {
   await serve(engine);
   const sent = httpRequest({ socketPath, path: "/v1/events", agent: false });
   sent.end();
-  const [response] = (await once(sent, "response")) as [import("node:http").IncomingMessage];
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
   while (engine.listeners.size === 0) await turn();
   const count = 20_000;
   for (let i = 0; i < count; i++) engine.emit({ ...event, length: i });

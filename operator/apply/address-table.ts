@@ -1,4 +1,9 @@
-import { AddressClasses, type ClassId, MAX_SET_IDS, type SetId } from "../compile/address-classes.js";
+import {
+  AddressClasses,
+  type ClassId,
+  MAX_SET_IDS,
+  type SetId,
+} from "../compile/address-classes.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import type { PrefixKey } from "../compile/prefix-key.js";
 import { diffKeys, memberKey, type SetContent } from "../compile/set-content.js";
@@ -83,7 +88,8 @@ export class AddressTable {
     for (const [key, { v4Root, v6Root }] of contents) {
       const before = this.#contents.get(key);
       if (before === undefined) added++;
-      if (v4Root !== (before?.v4Root ?? false) || v6Root !== (before?.v6Root ?? false)) return false;
+      if (v4Root !== (before?.v4Root ?? false) || v6Root !== (before?.v6Root ?? false))
+        return false;
     }
     for (const [key, { v4Root, v6Root }] of this.#contents) {
       if (!contents.has(key) && (v4Root || v6Root)) return false;
@@ -112,7 +118,7 @@ export class AddressTable {
   /** Takes the sets out that no rule uses any more. Returns as `change`. */
   removeOthers(contents: SetContents, publish: (firstNew: ClassId) => void): boolean {
     const edit = newEdit();
-    for (const [key, content] of [...this.#contents]) {
+    for (const [key, content] of this.#contents) {
       if (contents.has(key)) continue;
       const id = this.#ids.get(key)!;
       this.#diff(id, content, undefined, edit);

@@ -270,4 +270,3 @@ function modeOf(index: IfIndex, link: Link): XdpMode | undefined {
   const { programId } = link.info();
   return (["native", "generic", "offload"] as const).find((mode) => state[mode] === programId);
 }
-

@@ -15,7 +15,7 @@ const RULE_LANES = 4;
 
 /** Sums of all CPUs of the rule counters; one system call per 4,096 slots. */
 export function readRuleCounts(datapath: Datapath): (slot: number) => RuleCount {
-  const sums = sumCounters(datapath.ruleCounters as never);
+  const sums = sumCounters(datapath.ruleCounters);
   return (slot) => ({
     matched: counterAt(sums, slot * RULE_LANES),
     exceeded: counterAt(sums, slot * RULE_LANES + 2),
@@ -25,7 +25,7 @@ export function readRuleCounts(datapath: Datapath): (slot: number) => RuleCount 
 export function readVerdictCounts(
   datapath: Datapath,
 ): (slot: number) => Readonly<Record<VerdictName, Counter>> {
-  const sums = sumCounters(datapath.verdictCounters as never);
+  const sums = sumCounters(datapath.verdictCounters);
   return (slot) =>
     Object.fromEntries(
       VERDICT_NAMES.map((name, verdict) => [
@@ -36,13 +36,15 @@ export function readVerdictCounts(
 }
 
 export function readReasons(datapath: Datapath): Readonly<Partial<Record<ReasonName, Counter>>> {
-  const sums = sumCounters(datapath.reasonCounters as never);
-  const counted = REASON_NAMES.map((name, reason) => [name, counterAt(sums, reason * LANES)] as const);
+  const sums = sumCounters(datapath.reasonCounters);
+  const counted = REASON_NAMES.map(
+    (name, reason) => [name, counterAt(sums, reason * LANES)] as const,
+  );
   return Object.fromEntries(counted.filter(([, { packets }]) => packets > 0));
 }
 
 export function readProtocols(datapath: Datapath): readonly ProtocolState[] {
-  const sums = sumCounters(datapath.protocolCounters as never);
+  const sums = sumCounters(datapath.protocolCounters);
   return Array.from({ length: 257 }, (_, protocol) => ({
     protocol,
     name: protocolName(protocol),
@@ -54,7 +56,10 @@ export function readProtocols(datapath: Datapath): readonly ProtocolState[] {
 export function clearRuleSlot(datapath: Datapath, slot: number): void {
   const cpus = datapath.ruleCounters.lookup(slot)?.length ?? 0;
   const zero = { packets: 0n, bytes: 0n, exceededPackets: 0n, exceededBytes: 0n };
-  datapath.ruleCounters.update(slot, Array.from({ length: cpus }, () => zero));
+  datapath.ruleCounters.update(
+    slot,
+    Array.from({ length: cpus }, () => zero),
+  );
   datapath.nodeBuckets.u64[slot] = 0n;
 }
 
@@ -63,7 +68,10 @@ export function clearInterfaceSlot(datapath: Datapath, slot: number): void {
     const index = slot * Verdict.VERDICTS + verdict;
     const cpus = datapath.verdictCounters.lookup(index)?.length ?? 0;
     const zero = { packets: 0n, bytes: 0n };
-    datapath.verdictCounters.update(index, Array.from({ length: cpus }, () => zero));
+    datapath.verdictCounters.update(
+      index,
+      Array.from({ length: cpus }, () => zero),
+    );
   }
 }
 

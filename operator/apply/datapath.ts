@@ -20,7 +20,6 @@ import {
   BpfObject,
   closeFd,
   createPinFolder,
-  type MapFd,
   MappedArray,
   PerCpuMap,
   type Program,
@@ -129,15 +128,11 @@ function takeParts(object: BpfObject) {
     verdictCounters: perCpu("verdict_counters", Counter),
     reasonCounters: perCpu("reason_counters", Counter),
     protocolCounters: perCpu("protocol_counters", Counter),
-    eventsLost: (): bigint => sumCounters(eventsLost as never)[0] ?? 0n,
-    eventsFd: keepFd(object.takeMap("events"), opened),
+    eventsLost: (): bigint => sumCounters(eventsLost)[0] ?? 0n,
+    /** Belongs to whoever reads the ring. */
+    eventsFd: object.takeMap("events"),
     close(): void {
       for (const part of opened) part.close();
     },
   };
-}
-
-function keepFd(fd: MapFd, opened: { close(): void }[]): MapFd {
-  opened.push({ close: () => closeFd(fd) });
-  return fd;
 }

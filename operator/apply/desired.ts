@@ -150,5 +150,13 @@ export function policyProblem(
   remedy: string,
   severity: Problem["severity"] = "error",
 ): Problem {
-  return { severity, code, origin: policy.origin, kind: policy.kind, name: policy.name, message, remedy };
+  return {
+    severity,
+    code,
+    origin: policy.origin,
+    kind: policy.kind,
+    name: policy.name,
+    message,
+    remedy,
+  };
 }

@@ -1,13 +1,4 @@
 import type pino from "pino";
-import {
-  GracePeriod,
-  type IfIndex,
-  type InterfaceWatch,
-  interfaceByName,
-  listDefaultRoutes,
-  listInterfaces,
-  watchInterfaces,
-} from "../../datapath/index.js";
 import type {
   BlockedState,
   Engine,
@@ -18,29 +9,19 @@ import type {
   TraceResult,
 } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import { globMatches } from "../compile/selectors.js";
 import { SluiceError } from "../errors.js";
 import type { Problem, RuleRecord } from "../model/records.js";
-import { Attachments } from "./attachments.js";
 import { BlockList } from "./block-list.js";
-import { captureEvents } from "./capture-events.js";
 import { Confirmations } from "./confirmations.js";
-import {
-  clearInterfaceSlot,
-  clearRuleSlot,
-  readProtocols,
-  readReasons,
-} from "./counters.js";
-import { type Datapath, openDatapath } from "./datapath.js";
-import { compileDesired, type Desired, type PresentInterface, SetContentCache } from "./desired.js";
+import { readProtocols, readReasons } from "./counters.js";
+import { compileDesired, type Desired, SetContentCache } from "./desired.js";
 import { defaultFailSafe, systemResolvers } from "./fail-safe.js";
-import { Firewall } from "./firewall.js";
+import { removeLayout } from "./migrate.js";
+import { interfaceIndex, presentInterfaces } from "./node-interfaces.js";
 import { ObjectStore } from "./object-store.js";
+import { openParts, type Parts } from "./parts.js";
 import { type Candidates, PolicyVersions } from "./policy-versions.js";
-import { RedirectTargets } from "./redirect-targets.js";
 import { describeRules, describeSets, describeStatus, type Picture } from "./report.js";
-import { RuleSlots } from "./rule-slots.js";
-import { StateFile } from "./state-file.js";
 import { traceFrame } from "./tracer.js";
 
 /** Changes within this time are applied together. */
@@ -52,18 +33,6 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Makes the agent's core. Nothing happens before `start`. */
 export function createEngine(options: EngineOptions, log: pino.Logger): Engine {
   return new FirewallEngine(options, log);
-}
-
-/** What exists once `start` is through. */
-interface Parts {
-  readonly datapath: Datapath;
-  readonly grace: GracePeriod;
-  readonly slots: RuleSlots;
-  readonly targets: RedirectTargets;
-  readonly firewall: Firewall;
-  readonly attachments: Attachments;
-  readonly watch: InterfaceWatch;
-  readonly stopEvents: () => void;
 }
 
 class FirewallEngine implements Engine {
@@ -102,35 +71,14 @@ class FirewallEngine implements Engine {
   }
 
   async start(): Promise<void> {
-    const { pinRoot, mode, stateFolder } = this.#options;
-    const datapath = await openDatapath(this.#options);
-    const grace = new GracePeriod();
-    const slots = new RuleSlots(datapath, (slot) => clearRuleSlot(datapath, slot));
-    const places = new StateFile<Record<string, number>>(stateFolder, "socket-maps.json");
-    const targets = new RedirectTargets(
-      datapath,
-      new Map(Object.entries(places.read() ?? {})),
-      (map) => places.write(Object.fromEntries(map)),
+    this.#parts = await openParts(
+      this.#options,
+      this.#log,
+      () => this.#wake(COALESCE_MS),
+      (event) => {
+        for (const listener of this.#listeners) listener(event);
+      },
     );
-    this.#parts = {
-      datapath,
-      grace,
-      slots,
-      targets,
-      firewall: new Firewall(datapath, grace, slots, targets),
-      attachments: new Attachments(pinRoot, datapath, mode, this.#log, (slot) =>
-        clearInterfaceSlot(datapath, slot),
-      ),
-      watch: watchInterfaces(() => this.#wake(COALESCE_MS)),
-      stopEvents: captureEvents(
-        datapath,
-        (slot) => slots.owner(slot),
-        (event) => {
-          for (const listener of this.#listeners) listener(event);
-        },
-      ),
-    };
-    this.#log.info({ folder: datapath.folder, adopted: datapath.adopted }, "datapath loaded");
   }
 
   submit(event: ObjectEvent): void {
@@ -219,15 +167,9 @@ class FirewallEngine implements Engine {
     clearTimeout(this.#timer);
     await this.#running;
     await this.#tracing;
-    if (this.#parts === undefined) return;
-    const { datapath, grace, attachments, firewall, watch, stopEvents } = this.#parts;
-    await firewall.settle();
+    const parts = this.#parts;
     this.#parts = undefined;
-    watch.close();
-    stopEvents();
-    attachments.close();
-    grace.close();
-    datapath.close();
+    await parts?.close();
   }
 
   #need(): Parts {
@@ -251,7 +193,7 @@ class FirewallEngine implements Engine {
       confirmations: this.#confirmations,
       failSafe: this.#failSafe,
       nodeLocal: this.#blocks.rules(Date.now()),
-      present: this.#present(),
+      present: presentInterfaces(this.#options.uplinks),
       problems: this.#versions.problems(),
     };
   }
@@ -299,13 +241,15 @@ class FirewallEngine implements Engine {
   }
 
   async #reconcile(): Promise<void> {
-    const { firewall, attachments } = this.#need();
+    const { firewall, attachments, oldLayouts } = this.#need();
     const nowMs = Date.now();
     const candidates = this.#versions.begin(this.#store, nowMs);
     const desired = await this.#put(candidates, nowMs);
     this.#versions.commit(candidates);
     this.#desired = desired;
     attachments.reconcile(desired.judged, firewall.rules?.hasDefaultDrop ?? false);
+    /* Every link runs the new programs now. */
+    for (const folder of oldLayouts.splice(0)) removeLayout(folder);
   }
 
   /** Policies that do not fit are refused one by one, newest changes first, until the rest does. */
@@ -316,7 +260,7 @@ class FirewallEngine implements Engine {
         const desired = compileDesired(
           {
             nodeLabels: this.#options.nodeLabels,
-            present: this.#present(),
+            present: presentInterfaces(this.#options.uplinks),
             slotOf: (index) => attachments.slotOf(index),
             policies: candidates.policies(),
             store: this.#store,
@@ -336,21 +280,6 @@ class FirewallEngine implements Engine {
     }
   }
 
-  #present(): readonly PresentInterface[] {
-    const { uplinks } = this.#options;
-    const byRoute = new Set(
-      uplinks.length === 0 ? listDefaultRoutes().map(({ index }) => index as number) : [],
-    );
-    return listInterfaces().map(({ name, index }) => ({
-      name,
-      index,
-      uplink:
-        uplinks.length === 0
-          ? byRoute.has(index)
-          : uplinks.some((glob) => globMatches(glob, name)),
-    }));
-  }
-
   #wakeForNextChange(): void {
     const times = [
       this.#desired?.nextExpiryMs,
@@ -362,12 +291,3 @@ class FirewallEngine implements Engine {
     if (waiting === true) this.#wake(RETRY_MS);
   }
 }
-
-function interfaceIndex(name: string): IfIndex {
-  const found = interfaceByName(name);
-  if (found !== undefined) return found.index;
-  throw new SluiceError("SLUICE_NO_INTERFACE", `there is no interface ${name}`, {
-    remedy: "sluicectl status lists the interfaces that policies judge",
-  });
-}
-

@@ -27,13 +27,22 @@ export function defaultFailSafe(options: {
     const sourcePort = { start: 53, end: 53 };
     const peers = options.resolvers.map(addressPeer);
     rules.push(
-      accept("dns-replies", [{ kind: "udp", sourcePort }, { kind: "tcp", sourcePort }], peers),
+      accept(
+        "dns-replies",
+        [
+          { kind: "udp", sourcePort },
+          { kind: "tcp", sourcePort },
+        ],
+        peers,
+      ),
     );
   }
   options.apiServers.forEach((endpoint, index) => {
     const { address, port } = splitEndpoint(endpoint);
     const sourcePort = { start: port, end: port };
-    rules.push(accept(`api-server-${index}`, [{ kind: "tcp", sourcePort }], [addressPeer(address)]));
+    rules.push(
+      accept(`api-server-${index}`, [{ kind: "tcp", sourcePort }], [addressPeer(address)]),
+    );
   });
   return rules;
 }
@@ -46,11 +55,16 @@ export function systemResolvers(path = "/etc/resolv.conf"): readonly string[] {
   } catch {
     return [];
   }
-  return [...text.matchAll(/^\s*nameserver\s+([0-9a-fA-F:.]+)\s*$/gm)].map(([, address]) => address!);
+  return [...text.matchAll(/^\s*nameserver\s+([0-9a-fA-F:.]+)\s*$/gm)].map(
+    ([, address]) => address!,
+  );
 }
 
 /** `[::1]:6443` or `10.0.0.1:6443`. */
-export function splitEndpoint(endpoint: string): { readonly address: string; readonly port: number } {
+export function splitEndpoint(endpoint: string): {
+  readonly address: string;
+  readonly port: number;
+} {
   const at = endpoint.lastIndexOf(":");
   return {
     address: endpoint.slice(0, at).replace(/^\[|\]$/g, ""),

@@ -50,12 +50,7 @@ export class Firewall {
   /** Something went wrong half way: the next change builds everything anew. */
   #isBroken = false;
 
-  constructor(
-    datapath: Datapath,
-    grace: GracePeriod,
-    slots: RuleSlots,
-    targets: RedirectTargets,
-  ) {
+  constructor(datapath: Datapath, grace: GracePeriod, slots: RuleSlots, targets: RedirectTargets) {
     this.#datapath = datapath;
     this.#grace = grace;
     this.#slots = slots;
@@ -257,4 +252,3 @@ function slotBits(slots: readonly number[]): readonly bigint[] {
 function other(half: number): Half {
   return half === 0 ? 1 : 0;
 }
-

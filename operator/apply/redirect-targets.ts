@@ -90,7 +90,12 @@ export class RedirectTargets {
 
   #writePort(half: 0 | 1, name: string, { policy }: CompiledRule): number {
     if (this.#nextPort >= PORTS_PER_HALF) {
-      throw new CapacityError("port targets", PORTS_PER_HALF, "the Redirect rules need more", policy);
+      throw new CapacityError(
+        "port targets",
+        PORTS_PER_HALF,
+        "the Redirect rules need more",
+        policy,
+      );
     }
     const row = half * PORTS_PER_HALF + this.#nextPort++;
     const index = this.#findInterface(name);

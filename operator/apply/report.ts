@@ -90,8 +90,10 @@ export function describeSets(picture: Picture): readonly SetState[] {
     return {
       name,
       objects: objects.map((object) => object.name),
-      ipv4Prefixes: content?.v4.length ?? sum(objects.map(({ entries }) => entries.v4.length.length)),
-      ipv6Prefixes: content?.v6.length ?? sum(objects.map(({ entries }) => entries.v6.length.length)),
+      ipv4Prefixes:
+        content?.v4.length ?? sum(objects.map(({ entries }) => entries.v4.length.length)),
+      ipv6Prefixes:
+        content?.v6.length ?? sum(objects.map(({ entries }) => entries.v6.length.length)),
       usedBy: policies.filter((policy) => usedSets(policy).has(name)).map((policy) => policy.name),
       ...(content?.nextExpiryMs !== undefined && {
         nextExpiry: new Date(content.nextExpiryMs).toISOString(),
@@ -161,8 +163,7 @@ function describePolicies(picture: Picture): readonly PolicyState[] {
       inForce: inForce !== undefined && slots.length > 0,
       interfaces: slots.flatMap((slot) => names.get(slot) ?? []),
       rules: newest.rules.length,
-      ...(inForce !== undefined &&
-        inForce !== newest && { generationInForce: inForce.generation }),
+      ...(inForce !== undefined && inForce !== newest && { generationInForce: inForce.generation }),
       ...(trial?.outcome === "waiting" && {
         confirmBy: new Date(trial.deadlineMs).toISOString(),
       }),
@@ -172,7 +173,12 @@ function describePolicies(picture: Picture): readonly PolicyState[] {
   });
 }
 
-function describeTables({ datapath, firewall, slots, attachments }: Picture): readonly TableState[] {
+function describeTables({
+  datapath,
+  firewall,
+  slots,
+  attachments,
+}: Picture): readonly TableState[] {
   const { rules, addresses } = firewall;
   return [
     { name: "rules", used: rules?.rules.length ?? 0, capacity: Limits.MAX_RULES },
@@ -183,7 +189,11 @@ function describeTables({ datapath, firewall, slots, attachments }: Picture): re
       used: addresses?.classes.count ?? 0,
       capacity: Limits.MAX_ADDRESS_CLASSES,
     },
-    { name: "field classes", used: rules?.fieldClassCount ?? 0, capacity: Limits.MAX_FIELD_CLASSES },
+    {
+      name: "field classes",
+      used: rules?.fieldClassCount ?? 0,
+      capacity: Limits.MAX_FIELD_CLASSES,
+    },
     {
       name: "address lines",
       used: addresses?.allocator.used ?? 0,

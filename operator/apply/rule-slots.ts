@@ -99,7 +99,8 @@ function nameKey({ policy, rule }: SlotOwner): string {
   return `${policy}\0${rule}`;
 }
 
-function text(bytes: Uint8Array): string {
+/** A NUL-terminated C string. */
+export function text(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString();
 }

@@ -91,7 +91,8 @@ export class RuleTables {
       Rule.encode(
         {
           action: actionOf(rule),
-          flags: (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
+          flags:
+            (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
           resume: rule.resume,
           next: rule.next,
           slot: this.slots[index]!,

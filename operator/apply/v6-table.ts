@@ -93,11 +93,7 @@ export class V6Table {
    * @param publish called before new classes become visible
    * @returns false when the tables must be built anew and a new generation point to them: the change is remembered
    */
-  change(
-    add: readonly V6Prefix[],
-    remove: readonly V6Prefix[],
-    publish: () => void,
-  ): boolean {
+  change(add: readonly V6Prefix[], remove: readonly V6Prefix[], publish: () => void): boolean {
     const records = new Set<number>();
     let inPlace = true;
     const note = ({ length, prefix }: V6Prefix) => {
@@ -119,14 +115,12 @@ export class V6Table {
       const buckets = pointers.v6BucketMask + 1;
       for (let bucket = 0; bucket < buckets; bucket++) {
         const words = (pointers.v6Buckets + bucket) * LINE_WORDS + L.BUCKET_WORDS;
-        for (let slot = 0; slot < L.BUCKET_SLOTS; slot++) this.#retireNode(this.#lines[words + slot]!);
+        for (let slot = 0; slot < L.BUCKET_SLOTS; slot++)
+          this.#retireNode(this.#lines[words + slot]!);
       }
       this.#allocator.retire(pointers.v6Buckets, buckets);
     }
-    this.#allocator.retire(
-      pointers.v6Short,
-      Math.ceil(pointers.v6ShortCount / L.SHORT_PER_LINE),
-    );
+    this.#allocator.retire(pointers.v6Short, Math.ceil(pointers.v6ShortCount / L.SHORT_PER_LINE));
   }
 
   /** Unmarks /48s that no record touches. After the flip and a grace period. */
@@ -203,7 +197,6 @@ export class V6Table {
     const lines = nodeLines(runs);
     return writeNode(runs, this.#lines, lines === 0 ? 0 : this.#allocator.allocate(lines));
   }
-
 }
 
 function mark(marks: Uint32Array, prefix: number): void {

@@ -29,9 +29,13 @@ export function readCapturedFrame(path: string, wanted: number): CapturedFrame {
     }
     return frame;
   }
-  throw cliError("SLUICE_CAPTURE_FORMAT", `${path} has ${found} packets, none with number ${wanted}`, {
-    remedy: "Give --packet a smaller number",
-  });
+  throw cliError(
+    "SLUICE_CAPTURE_FORMAT",
+    `${path} has ${found} packets, none with number ${wanted}`,
+    {
+      remedy: "Give --packet a smaller number",
+    },
+  );
 }
 
 function readWhole(path: string): Buffer {
@@ -124,7 +128,8 @@ function* pcapng(bytes: Buffer, path: string): Generator<Entry> {
       yield { linkType: from.linkType, frame };
     } else if (type === Block.simplePacket && length >= 16) {
       const from = interfaces[0];
-      if (from === undefined) throw damaged(path, `a packet at byte ${at} comes before any interface`);
+      if (from === undefined)
+        throw damaged(path, `a packet at byte ${at} comes before any interface`);
       const wireLength = file.u32(body);
       const limit = from.snapLength === 0 ? wireLength : Math.min(wireLength, from.snapLength);
       const captured = Math.min(limit, length - 16);

@@ -81,6 +81,11 @@ function rulesOf(policy: XdpPolicyRecord): readonly Omit<CheckedRule, "place">[]
       action: rule.action.kind,
       match: describeRule(rule),
     }));
-  const fallback = { ...common, rule: DEFAULT_RULE, action: policy.defaultAction, match: "any packet" };
+  const fallback = {
+    ...common,
+    rule: DEFAULT_RULE,
+    action: policy.defaultAction,
+    match: "any packet",
+  };
   return [...rules, fallback];
 }

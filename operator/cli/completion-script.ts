@@ -81,7 +81,9 @@ complete -o default -F ${name} ${program}
 function zsh(program: string, entries: readonly Entry[]): string {
   const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const describe = (text: string) => text.replaceAll(/[[\]:\\]/g, String.raw`\$&`);
-  const commands = entries.map(({ name, summary }) => `    ${quote(`${name}:${describe(summary)}`)}`);
+  const commands = entries.map(
+    ({ name, summary }) => `    ${quote(`${name}:${describe(summary)}`)}`,
+  );
   const cases = entries.map(({ name, options, choices }) => {
     const specs = options.flatMap(({ flags, takesValue, choices: values, description }) => {
       const action = values.length > 0 ? `(${values.join(" ")})` : "_files";
@@ -115,13 +117,16 @@ compdef _${program} ${program}
 }
 
 function fish(program: string, entries: readonly Entry[]): string {
-  const quote = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", String.raw`\'`)}'`;
+  const quote = (text: string) =>
+    `'${text.replaceAll("\\", "\\\\").replaceAll("'", String.raw`\'`)}'`;
   const lines = [
     `# fish completion for ${program}: ${program} completion fish | source`,
     `complete -c ${program} -f -n __fish_use_subcommand -l version -d ${quote("print the version")}`,
   ];
   for (const { name, summary, options, choices } of entries) {
-    lines.push(`complete -c ${program} -f -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`);
+    lines.push(
+      `complete -c ${program} -f -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
+    );
     const within = `complete -c ${program} -n ${quote(`__fish_seen_subcommand_from ${name}`)}`;
     for (const { flags, takesValue, choices: values, description } of options) {
       const names = flags.map((flag) =>

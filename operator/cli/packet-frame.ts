@@ -94,7 +94,8 @@ function buildIpv4(packet: PacketDescription, content: Buffer): Buffer {
 function buildIpv6(packet: PacketDescription, content: Buffer): Buffer {
   const headers: { readonly type: number; readonly bytes: Buffer }[] = [];
   // Hop-by-hop with one PadN option of four bytes.
-  if (packet.ipOptions) headers.push({ type: hopByHop, bytes: Buffer.from([0, 0, 1, 4, 0, 0, 0, 0]) });
+  if (packet.ipOptions)
+    headers.push({ type: hopByHop, bytes: Buffer.from([0, 0, 1, 4, 0, 0, 0, 0]) });
   if (packet.fragment !== "none") {
     const bytes = Buffer.alloc(8);
     bytes.writeUInt16BE(packet.fragment === "first" ? 1 : laterOffset, 2);
@@ -165,7 +166,10 @@ function buildTransport(packet: PacketDescription): Buffer {
 }
 
 function ports(
-  { sourcePort, destinationPort }: { readonly sourcePort: number; readonly destinationPort: number },
+  {
+    sourcePort,
+    destinationPort,
+  }: { readonly sourcePort: number; readonly destinationPort: number },
   headerBytes: number,
 ): Buffer {
   const header = Buffer.alloc(headerBytes);

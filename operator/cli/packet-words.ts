@@ -30,7 +30,10 @@ const mostPayloadBytes = 9000;
  *
  * @throws SluiceError SLUICE_USAGE that says which word is wrong
  */
-export function readPacketWords(words: readonly string[], options: PacketOptions): PacketDescription {
+export function readPacketWords(
+  words: readonly string[],
+  options: PacketOptions,
+): PacketDescription {
   const [first, ...others] = words;
   const isKind = (kinds as readonly (string | undefined)[]).includes(first?.toLowerCase());
   const kind = isKind ? (first!.toLowerCase() as Kind) : "ip";
@@ -45,7 +48,10 @@ export function readPacketWords(words: readonly string[], options: PacketOptions
   }
   if (surplus !== undefined) throw usageError(`the word ${surplus} is one too many`);
   if (!isKind && options.protocol === undefined) {
-    throw usageError(`${first} is no protocol`, `Use ${kinds.join(", ")}, or give --protocol NUMBER`);
+    throw usageError(
+      `${first} is no protocol`,
+      `Use ${kinds.join(", ")}, or give --protocol NUMBER`,
+    );
   }
   const source = readEndpoint(sourceWord, "source");
   const destination = readEndpoint(destinationWord, "destination");
@@ -100,7 +106,12 @@ function readTransport(
   destination: Endpoint,
   options: PacketOptions,
 ): Transport {
-  const has = { tcp: ["flags"], icmp: ["type", "code"], icmpv6: ["type", "code"], ip: ["protocol"] };
+  const has = {
+    tcp: ["flags"],
+    icmp: ["type", "code"],
+    icmpv6: ["type", "code"],
+    ip: ["protocol"],
+  };
   const own: readonly string[] = kind in has ? has[kind as keyof typeof has] : [];
   for (const name of ["flags", "type", "code", "protocol"] as const) {
     if (options[name] !== undefined && !own.includes(name)) {
@@ -173,7 +184,10 @@ function optionalNumber(
   if (text === undefined) return undefined;
   const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= least && value <= most)) {
-    throw usageError(`${what} is ${text === "" ? "empty" : text}`, `Write a number from ${least} to ${most}`);
+    throw usageError(
+      `${what} is ${text === "" ? "empty" : text}`,
+      `Write a number from ${least} to ${most}`,
+    );
   }
   return value;
 }

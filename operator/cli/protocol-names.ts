@@ -1,5 +1,14 @@
 /** By bit of the flags byte, from the lowest. */
-export const tcpFlagNames: readonly string[] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+export const tcpFlagNames: readonly string[] = [
+  "FIN",
+  "SYN",
+  "RST",
+  "PSH",
+  "ACK",
+  "URG",
+  "ECE",
+  "CWR",
+];
 
 /** From the IANA registry: those that a node is likely to see. */
 const names: ReadonlyMap<number, string> = new Map([

@@ -40,7 +40,10 @@ async function listFiles(path: string): Promise<ReadonlyMap<string, Error | unde
   const scan = await scanFolder(path);
   const failure = scan.failures.get(path);
   if (failure !== undefined) throw cliError("SLUICE_FILE", failure.problem, { cause: failure });
-  return new Map([...[...scan.files.keys()].map((file) => [file, undefined] as const), ...scan.failures]);
+  return new Map([
+    ...[...scan.files.keys()].map((file) => [file, undefined] as const),
+    ...scan.failures,
+  ]);
 }
 
 async function load(path: string): Promise<LoadedFile> {

@@ -40,7 +40,8 @@ export async function watch<T>(options: WatchOptions<T>): Promise<void> {
       const sample = { value, before: before?.value, seconds };
       before = { value, atMs };
       if (output.isLive) redraw(io, options.text(sample));
-      else output.showNext(options.document?.(sample) ?? value, () => `${options.text(sample)}\n\n`);
+      else
+        output.showNext(options.document?.(sample) ?? value, () => `${options.text(sample)}\n\n`);
     } catch (error) {
       if (io.signal.aborted) return;
       const hasGone = exitCodeOf(error) === exitCodes.unreachable;

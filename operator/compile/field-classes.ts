@@ -2,7 +2,12 @@ import { ClassSections as S, Limits } from "../../datapath/generated/layout.js";
 import type { PortRange } from "../model/records.js";
 import { addRule, emptyRuleSet, type RuleSet, removeRule, ruleSetKey } from "./bitmap.js";
 import { CapacityError } from "./capacity-error.js";
-import { isUnconstrained, mergeRanges, type ProtocolBox, type ProtocolSpace } from "./protocol-boxes.js";
+import {
+  isUnconstrained,
+  mergeRanges,
+  type ProtocolBox,
+  type ProtocolSpace,
+} from "./protocol-boxes.js";
 import type { CompiledRule } from "./rule-list.js";
 
 /** Classes of every field but the addresses, and the rules that accept each class. */
@@ -189,10 +194,7 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 }
 
 /** Which boxes constrain a field at all, for the fields mask of a generation. */
-export function constrains(
-  rules: readonly CompiledRule[],
-  field: keyof ProtocolBox,
-): boolean {
+export function constrains(rules: readonly CompiledRule[], field: keyof ProtocolBox): boolean {
   return rules.some(({ protocols }) =>
     [...(protocols?.values() ?? [])].some((box) => box[field] !== undefined),
   );

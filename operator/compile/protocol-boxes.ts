@@ -22,7 +22,11 @@ export type ProtocolSpace = "tcp" | "udp" | "sctp" | `4/${number}` | `6/${number
 /** One bit's worth of a rule. A protocol that is missing is not accepted. */
 export type ProtocolProduct = ReadonlyMap<ProtocolSpace, ProtocolBox>;
 
-const ANY: ProtocolBox = { destinationPorts: undefined, sourcePorts: undefined, details: undefined };
+const ANY: ProtocolBox = {
+  destinationPorts: undefined,
+  sourcePorts: undefined,
+  details: undefined,
+};
 const PORTED = new Map<number, ProtocolSpace>([
   [6, "tcp"],
   [17, "udp"],
@@ -135,9 +139,14 @@ function mergeBoxes(boxes: readonly ProtocolBox[]): readonly ProtocolBox[] {
   for (const field of fields) {
     const groups = new Map<string, ProtocolBox>();
     for (const box of merged) {
-      const key = JSON.stringify(fields.map((other) => (other === field ? null : (box[other] ?? "any"))));
+      const key = JSON.stringify(
+        fields.map((other) => (other === field ? null : (box[other] ?? "any"))),
+      );
       const seen = groups.get(key);
-      groups.set(key, seen === undefined ? box : { ...seen, [field]: unite(seen[field], box[field]) });
+      groups.set(
+        key,
+        seen === undefined ? box : { ...seen, [field]: unite(seen[field], box[field]) },
+      );
     }
     merged = [...groups.values()];
   }

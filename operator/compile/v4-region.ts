@@ -1,12 +1,6 @@
 import { AddressLayout as L } from "../../datapath/generated/layout.js";
 import type { AddressClasses, ClassId } from "./address-classes.js";
-import {
-  keyAddress,
-  keyRest,
-  restIsException,
-  restLength,
-  restSet,
-} from "./prefix-key.js";
+import { keyAddress, keyRest, restIsException, restLength, restSet } from "./prefix-key.js";
 
 /**
  * The classes of one /16 as runs: run i holds the hosts from starts[i] (lower 16 address bits) up to the next
@@ -173,7 +167,13 @@ function forEachPrefix(
   }
 }
 
-function shapeOf(runs: Runs, background: ClassId, start: number, first: number, last: number): Shape {
+function shapeOf(
+  runs: Runs,
+  background: ClassId,
+  start: number,
+  first: number,
+  last: number,
+): Shape {
   if (first === last) {
     return runs.classes[first] === background ? Shape.background : Shape.uniform;
   }

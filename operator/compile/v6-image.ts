@@ -45,7 +45,7 @@ export function writeShortRuns(runs: V6Runs<number>, lines: Uint32Array, line: n
   lines.fill(0, line * LINE_WORDS, (line + shortLines(runs)) * LINE_WORDS);
   runs.starts.forEach((start, index) => {
     const at = line * LINE_WORDS + index * 2;
-    lines[at] = ((start % 65536 << 16) | runs.classes[index]!) >>> 0;
+    lines[at] = (((start % 65536) << 16) | runs.classes[index]!) >>> 0;
     lines[at + 1] = Math.floor(start / 65536);
   });
 }
@@ -64,7 +64,7 @@ export interface BucketTable {
  */
 export function bucketPlace(table: BucketTable, prefix: number, want: "find" | "place"): number {
   const hash = hashV6Prefix(prefix);
-  const low = prefix % 2 ** 32 >>> 0;
+  const low = (prefix % 2 ** 32) >>> 0;
   const high = (Math.floor(prefix / 2 ** 32) | KEY_IN_USE) >>> 0;
   let free = -1;
   for (let probe = 0; probe < L.BUCKET_PROBES; probe++) {
@@ -88,6 +88,6 @@ export function bucketKeyAt(word: number): number {
 
 /** Writes the key of a record; the program sees the record from the moment its upper word is there. */
 export function writeBucketKey(lines: Uint32Array, keyAt: number, prefix: number): void {
-  lines[keyAt] = prefix % 2 ** 32 >>> 0;
+  lines[keyAt] = (prefix % 2 ** 32) >>> 0;
   lines[keyAt + 1] = (Math.floor(prefix / 2 ** 32) | KEY_IN_USE) >>> 0;
 }

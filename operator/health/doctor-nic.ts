@@ -42,10 +42,7 @@ export function examineNic(found: NetworkInterface, cpus: number): NicReport {
     ...(rss !== undefined && { rssQueues: rss }),
     ...(features !== undefined && { xdpFeatures: features }),
     ...(found.xdp !== undefined && { attached: found.xdp }),
-    findings: [
-      modeFinding(found, features),
-      ...queueFindings(name, cpus, rxQueues, channels, rss),
-    ],
+    findings: [modeFinding(found, features), ...queueFindings(name, cpus, rxQueues, channels, rss)],
   };
 }
 

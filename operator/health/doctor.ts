@@ -1,6 +1,10 @@
 import { availableParallelism } from "node:os";
 import { missingCapabilities } from "../../datapath/capabilities.js";
-import { listDefaultRoutes, listInterfaces, type NetworkInterface } from "../../datapath/netlink.js";
+import {
+  listDefaultRoutes,
+  listInterfaces,
+  type NetworkInterface,
+} from "../../datapath/netlink.js";
 import { defaultBpffs } from "../../datapath/pin.js";
 import { type Answer, type KernelReport, probeKernel } from "../../datapath/probe.js";
 import { SluiceError } from "../errors.js";
@@ -78,7 +82,8 @@ function examineKernel(): {
 
 function examineRights(): readonly Finding[] {
   const lacking = missingCapabilities(["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
-  if (lacking.length === 0) return [{ area: "rights", name: "capabilities", grade: "ok", text: "all" }];
+  if (lacking.length === 0)
+    return [{ area: "rights", name: "capabilities", grade: "ok", text: "all" }];
   const text = `this process lacks ${lacking.join(", ")}`;
   return [missing("rights", "capabilities", text, "Run as root, or give it these capabilities")];
 }
@@ -95,7 +100,9 @@ function kernelFindings(kernel: KernelReport): readonly Finding[] {
           remedy: "sysctl -w net.core.bpf_jit_enable=1",
         }
       : { area: "kernel", name: "JIT compiler", grade: "ok", text: kernel.jit },
-    ...kernel.features.map((feature) => featureFinding(feature.name, feature.answer, feature.since)),
+    ...kernel.features.map((feature) =>
+      featureFinding(feature.name, feature.answer, feature.since),
+    ),
   ];
 }
 
@@ -130,7 +137,6 @@ function missing(area: string, name: string, text: string, remedy?: string): Fin
 function chooseInterfaces(all: boolean): readonly NetworkInterface[] {
   const uplinks = new Set(listDefaultRoutes().map(({ index }) => index));
   return listInterfaces().filter(
-    ({ index, kind, name }) =>
-      name !== "lo" && (all || kind === undefined || uplinks.has(index)),
+    ({ index, kind, name }) => name !== "lo" && (all || kind === undefined || uplinks.has(index)),
   );
 }

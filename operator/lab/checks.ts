@@ -1,10 +1,4 @@
-import {
-  matchedBetween,
-  requestsBetween,
-  sentBetween,
-  type Snapshot,
-  sum,
-} from "./measure.js";
+import { matchedBetween, requestsBetween, sentBetween, type Snapshot, sum } from "./measure.js";
 import { formatCount, formatShare } from "./view.js";
 
 /** One line of the report of `--once`. */
@@ -22,6 +16,9 @@ const rules = {
   udpLimit: "floods/udp-per-network",
   trial: "candidate/benchmark-networks",
 } as const;
+
+/** The rule of the policy on trial, which the scenario puts in force. */
+export const trialRule: string = rules.trial;
 
 /** The flood comes from two networks of the size that the limits count by. */
 const floodNetworks = 2;
@@ -132,16 +129,23 @@ export function checkTrial(from: Snapshot, to: Snapshot): Check {
   };
 }
 
-/** In force, the policy leaves nothing for the limits behind it. */
-export function checkEdit(from: Snapshot, to: Snapshot, deadlineMs: number): Check {
+/** Once in force, the policy leaves nothing for the limits behind it. */
+export function checkEdit(
+  from: Snapshot,
+  to: Snapshot,
+  { tookMs, deadlineMs }: { readonly tookMs: number; readonly deadlineMs: number },
+): Check {
   const dropped = matchedBetween(from, to, rules.trial);
   const behind = matchedBetween(from, to, rules.udpLimit);
   return {
     name: "edited file",
-    passed: dropped.every((count) => count > 0) && behind.every((count) => agree(count, 0)),
+    passed:
+      tookMs <= deadlineMs &&
+      dropped.every((count) => count > 0) &&
+      behind.every((count) => agree(count, 0)),
     detail:
-      `from ${deadlineMs} ms after the edit on, ${formatCount(sum(dropped))} packets dropped by ` +
-      `${rules.trial}, ${formatCount(sum(behind))} left for ${rules.udpLimit}`,
+      `in force on all nodes after ${formatCount(tookMs)} ms (at most ${formatCount(deadlineMs)}); then ` +
+      `${formatCount(sum(dropped))} dropped by ${rules.trial}, ${formatCount(sum(behind))} left for ${rules.udpLimit}`,
   };
 }
 

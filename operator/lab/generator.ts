@@ -58,7 +58,8 @@ async function send(kind: AttackKind, program: Program): Promise<never> {
   for (let last = performance.now(); ; ) {
     await sleep(intervalMs);
     const now = performance.now();
-    due = rates[kind] === 0 ? 0 : due + (rates[kind] * Math.min(now - last, longestIntervalMs)) / 1000;
+    due =
+      rates[kind] === 0 ? 0 : due + (rates[kind] * Math.min(now - last, longestIntervalMs)) / 1000;
     last = now;
     // The kernel runs whole batches, so a slow rate needs small ones.
     const batch = Math.max(1, Math.min(batchSize, Math.floor(due)));
@@ -81,6 +82,7 @@ function report(): AttackReport {
     return Array.from({ length: nodeCount }, (_, node) => Number(sums[first + node] ?? 0n));
   };
   return {
+    at: Date.now(),
     sent: {
       udpFlood: perNode("udpFlood"),
       synFlood: perNode("synFlood"),

@@ -26,7 +26,7 @@ export async function showLive(
   const events: string[] = [];
   for (const agent of lab.agents) void keepRunning(lab, agent, (text) => events.push(text));
   lab.traffic().setAttack(fullRates);
-  const sample = createSampler(lab.agents, lab.traffic());
+  const sample = createSampler(lab.agents, lab.traffic(), lab.manifests);
   const screen = output.isTTY ? openScreen(output) : undefined;
   let told = 0;
   try {
@@ -57,7 +57,7 @@ async function keepRunning(lab: Lab, agent: NodeAgent, tell: (text: string) => v
     const how = await agent.process().exited;
     if (lab.isClosing()) return;
     tell(`the agent of ${name} ended (${how}); its rules stay in the kernel`);
-    await sleep(restartDelayMs);
+    await sleep(restartDelayMs, undefined, { ref: false });
     if (lab.isClosing()) return;
     try {
       await agent.start();

@@ -11,14 +11,17 @@ import { showLive } from "./live.js";
 import { runScenario } from "./scenario.js";
 
 interface Flags {
-  readonly folder?: string;
+  readonly folder: string;
   readonly once?: boolean;
   readonly seconds?: number;
   readonly keep?: boolean;
 }
 
-const projectFolder = fileURLToPath(new URL("../../../", import.meta.url));
 const examples = fileURLToPath(new URL("../../../examples/policies", import.meta.url));
+const sluicectl = fileURLToPath(new URL("../cli/main.js", import.meta.url));
+/** npm changes to the root of the project; INIT_CWD is where the user is. */
+const userFolder = process.env.INIT_CWD ?? process.cwd();
+const parentIntervalMs = 1000;
 
 const program = new Command("npm start --")
   .description(
@@ -32,7 +35,7 @@ const program = new Command("npm start --")
   .addHelpText(
     "after",
     "\nNeeds root. Ctrl-C removes everything; what a killed lab left is removed at the next start.\n" +
-      "Exit status: 0, or 1 when a check of --once failed or the lab could not be started.",
+      "Exit status: 0; 1 when a check of --once failed or the lab could not be started.",
   );
 
 process.exitCode = await main(program.parse().opts<Flags>());
@@ -45,55 +48,66 @@ function parseSeconds(text: string): number {
 
 async function main(flags: Flags): Promise<number> {
   const stop = new AbortController();
+  // A scenario that was ended early has shown nothing.
+  const outcome = { status: flags.once === true ? 1 : 0 };
   let lab: Lab | undefined;
   let failure: unknown;
   const fail = (error: unknown) => {
     failure ??= error;
     stop.abort();
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => stop.abort());
-  }
   process.on("uncaughtException", fail);
-  // The reader of a pipe may go away (npm start | head); that ends the lab like Ctrl-C.
-  process.stdout.on("error", () => stop.abort());
-  let status = 0;
+  watchForEnd(() => stop.abort());
   try {
     const manifests = checkFlags(flags);
     for (const line of await sweepStaleLabs()) console.log(line);
     lab = createLab({ manifests, copy: flags.once === true });
-    status = await untilAborted(run(lab, flags, stop.signal), stop.signal);
+    await untilAborted(run(lab, flags, outcome, stop.signal), stop.signal);
   } catch (error) {
     fail(error);
   }
   const left = (await lab?.close()) ?? [];
   for (const line of left) console.error(`could not be removed: ${line}`);
   if (failure !== undefined) console.error(describe(failure));
-  return failure !== undefined || left.length > 0 ? 1 : status;
+  else if (left.length === 0) console.log("the lab and all that it made are gone");
+  return failure !== undefined || left.length > 0 ? 1 : outcome.status;
 }
 
-/** Resolves at once when the signal comes; what the work does then is of no interest any more. */
-function untilAborted(work: Promise<number>, signal: AbortSignal): Promise<number> {
-  const aborted = new Promise<number>((resolveStatus) => {
-    signal.addEventListener("abort", () => resolveStatus(0));
+/** All that ends a lab from outside, but SIGKILL. */
+function watchForEnd(end: () => void): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
+  // The reader of a pipe may go away (npm start | head).
+  process.stdout.on("error", end);
+  // npm may be killed, and then nobody hands signals on.
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) end();
+  }, parentIntervalMs).unref();
+}
+
+/** Waits for the work, or for the signal; what the work does after that is of no interest any more. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = new Promise<void>((resolveAborted) => {
+    signal.addEventListener("abort", () => resolveAborted());
   });
-  return Promise.race([work, aborted]);
+  await Promise.race([work, aborted]);
 }
 
 /** @returns the folder of manifests */
 function checkFlags({ folder, once }: Flags): string {
   if (process.getuid?.() !== 0) {
-    throw new SluiceError("SLUICE_LAB_ROOT", "the lab makes network namespaces and loads BPF programs", {
-      remedy: "Run npm start as root",
-    });
+    throw new SluiceError(
+      "SLUICE_LAB_ROOT",
+      "the lab makes network namespaces and loads BPF programs, and this user may not",
+      { remedy: "Run npm start as root" },
+    );
   }
   if (once === true && folder !== examples) {
-    throw new SluiceError("SLUICE_LAB_FLAGS", "--once checks the rules of the examples", {
+    throw new SluiceError("SLUICE_LAB_FLAGS", "--once checks the rules of the examples only", {
       remedy: "Leave --folder away, or leave --once away",
     });
   }
-  // npm changes to the root of the project; INIT_CWD is where the user is.
-  const path = resolve(process.env.INIT_CWD ?? process.cwd(), folder ?? examples);
+  const path = resolve(userFolder, folder);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new SluiceError("SLUICE_LAB_FLAGS", `there is no folder ${path}`, {
       remedy: "Name a folder with XdpPolicy and XdpCidrSet files: --folder",
@@ -102,30 +116,37 @@ function checkFlags({ folder, once }: Flags): string {
   return path;
 }
 
-async function run(lab: Lab, flags: Flags, signal: AbortSignal): Promise<number> {
+async function run(
+  lab: Lab,
+  flags: Flags,
+  outcome: { status: number },
+  signal: AbortSignal,
+): Promise<void> {
   console.log("starting three nodes, their agents and the traffic …");
   await lab.start();
-  let status = 0;
   if (flags.once === true) {
     const checks = await runScenario(lab, (text) => console.log(text));
     console.log(formatReport(checks));
-    status = checks.every(({ passed }) => passed) ? 0 : 1;
-    if (flags.keep !== true) return status;
+    outcome.status = checks.every(({ passed }) => passed) ? 0 : 1;
+    if (flags.keep !== true) return;
   }
   const timer = flags.seconds === undefined ? undefined : AbortSignal.timeout(flags.seconds * 1000);
   await showLive(lab, hints(lab), timer === undefined ? signal : AbortSignal.any([signal, timer]));
-  return status;
 }
 
 function hints({ agents, manifests }: Lab): readonly string[] {
   const [first] = agents;
-  const folder = relative(process.env.INIT_CWD ?? process.cwd(), manifests);
-  const shown = folder.startsWith("..") ? manifests : folder;
   return [
-    `edit ${shown}/*.yaml and save: it acts within a second`,
-    `npx sluicectl --socket ${first?.socketPath} rules --watch`,
+    `edit ${shorten(manifests)}/*.yaml and save: it acts within a second`,
+    `node ${shorten(sluicectl)} --socket ${first?.socketPath} rules --watch`,
     `nsenter --net=${first?.node.namespacePath} tcpdump -ni eth0     Ctrl-C ends and removes all`,
   ];
+}
+
+/** As seen from where the user is, unless that would climb out of it. */
+function shorten(path: string): string {
+  const short = relative(userFolder, path);
+  return short.startsWith("..") ? path : short;
 }
 
 function describe(error: unknown): string {

@@ -14,6 +14,8 @@ export interface SetRates {
 
 /** Generator to lab, some times a second: packets sent since its start, per node in their order. */
 export interface AttackReport {
+  /** When it was made, milliseconds since the epoch. */
+  readonly at: number;
   readonly sent: Readonly<Record<AttackKind, readonly number[]>>;
   /** False while packets are still on their way out. */
   readonly idle: boolean;
@@ -30,6 +32,8 @@ export interface RequestTotals {
 
 /** Client to lab, some times a second. */
 export interface ClientReport {
+  /** When it was made, milliseconds since the epoch. */
+  readonly at: number;
   readonly nodes: readonly RequestTotals[];
   /** SYN packets that the client's kernel had to send again, since the namespace was made. */
   readonly synRetransmits: number;

@@ -14,7 +14,12 @@ test("a rate needs two readings", () => {
 
 test("readings older than the window do not count", () => {
   const rates = createRates(1000);
-  for (const [total, now] of [[0, 0], [1000, 500], [1100, 1000], [1200, 1500]] as const) {
+  for (const [total, now] of [
+    [0, 0],
+    [1000, 500],
+    [1100, 1000],
+    [1200, 1500],
+  ] as const) {
     rates.record("a", total, now);
   }
   assert.equal(rates.perSecond("a"), 200);
@@ -34,4 +39,12 @@ test("a total that starts over begins a new rate", () => {
   assert.equal(rates.perSecond("a"), 0);
   rates.record("a", 30, 1000);
   assert.equal(rates.perSecond("a"), 40);
+});
+
+test("a reading that is not newer than the last is left out", () => {
+  const rates = createRates(1000);
+  rates.record("a", 0, 0);
+  rates.record("a", 100, 500);
+  rates.record("a", 150, 500);
+  assert.equal(rates.perSecond("a"), 200);
 });

@@ -1,7 +1,10 @@
 /** Turns totals that are read now and then into rates. */
 export interface Rates {
-  /** A total as read at `now`, in milliseconds. One that is smaller than before starts over. */
-  readonly record: (key: string, total: number, now: number) => void;
+  /**
+   * A total as it was at this time, in milliseconds; one that is not newer than the last is left
+   * out. A total smaller than before starts over.
+   */
+  readonly record: (key: string, total: number, at: number) => void;
   /** Units per second over the window; 0 until two readings are there. */
   readonly perSecond: (key: string) => number;
   /** Growth over the window. */
@@ -20,15 +23,18 @@ export function createRates(windowMs: number): Rates {
     const readings = byKey.get(key) ?? [];
     const [first] = readings;
     const last = readings.at(-1);
-    return first === undefined || last === undefined || first === last ? undefined : { first, last };
+    return first === undefined || last === undefined || first === last
+      ? undefined
+      : { first, last };
   };
   return {
-    record(key, total, now) {
+    record(key, total, at) {
       let readings = byKey.get(key) ?? [];
+      if (at <= (readings.at(-1)?.at ?? Number.NEGATIVE_INFINITY)) return;
       if (total < (readings.at(-1)?.total ?? 0)) readings = [];
-      readings.push({ at: now, total });
+      readings.push({ at, total });
       const [, second] = readings;
-      if (second !== undefined && second.at <= now - windowMs) readings.shift();
+      if (second !== undefined && second.at <= at - windowMs) readings.shift();
       byKey.set(key, readings);
     },
     perSecond(key) {

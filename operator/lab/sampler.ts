@@ -51,10 +51,14 @@ const rateWindowMs = 1000;
 /** Longer than a request may take, so that one which fails shows. */
 const requestWindowMs = 5000;
 
-/** @returns a function that asks all agents once, and gives rates since the last times */
+/**
+ * @param manifests folder of the policies; problems name the files in it without it
+ * @returns a function that asks all agents once, and gives rates since the last times
+ */
 export function createSampler(
   agents: readonly NodeAgent[],
   traffic: Traffic,
+  manifests: string,
 ): () => Promise<LabSample> {
   const packets = createRates(rateWindowMs);
   const requests = createRates(requestWindowMs);
@@ -62,7 +66,7 @@ export function createSampler(
   return async () => {
     const answers = await Promise.all(agents.map(ask));
     const now = performance.now();
-    recordTraffic(traffic, packets, requests, now);
+    recordTraffic(traffic, packets, requests);
     const nodes = answers.map((answer, index): NodeSample => {
       const name = agents[index]?.node.name ?? "";
       const succeeded = requests.growth(`${index}/succeeded`);
@@ -83,7 +87,7 @@ export function createSampler(
         synFlood: rate("synFlood"),
         portScan: rate("portScan"),
       },
-      problems: collectProblems(agents, answers),
+      problems: collectProblems(agents, answers, manifests),
     };
   };
 }
@@ -102,18 +106,19 @@ async function ask({ client }: NodeAgent): Promise<Answer | undefined> {
   }
 }
 
-function recordTraffic(traffic: Traffic, packets: Rates, requests: Rates, now: number): void {
-  const { sent } = traffic.attack();
+function recordTraffic(traffic: Traffic, packets: Rates, requests: Rates): void {
+  const { sent, at: attackAt } = traffic.attack();
   for (const kind of attackKinds) {
     packets.record(
       kind,
       sent[kind].reduce((sum, count) => sum + count, 0),
-      now,
+      attackAt,
     );
   }
-  for (const [index, totals] of traffic.client().nodes.entries()) {
-    requests.record(`${index}/succeeded`, totals.succeeded, now);
-    requests.record(`${index}/failed`, totals.failed, now);
+  const { nodes, at: requestsAt } = traffic.client();
+  for (const [index, totals] of nodes.entries()) {
+    requests.record(`${index}/succeeded`, totals.succeeded, requestsAt);
+    requests.record(`${index}/failed`, totals.failed, requestsAt);
   }
 }
 
@@ -150,6 +155,7 @@ function toAgentSample(name: string, { status, rules }: Answer, packets: Rates, 
 function collectProblems(
   agents: readonly NodeAgent[],
   answers: readonly (Answer | undefined)[],
+  manifests: string,
 ): readonly ProblemLine[] {
   const lines = new Map<string, { severity: ProblemLine["severity"]; nodes: string[] }>();
   const add = (severity: ProblemLine["severity"], text: string, node: string) => {
@@ -167,7 +173,8 @@ function collectProblems(
     const { status } = answer;
     if (status.applyError !== undefined) add("error", status.applyError, name);
     for (const { severity, origin, kind, name: object, field, message } of status.problems) {
-      const place = origin.line === undefined ? origin.source : `${origin.source}:${origin.line}`;
+      const file = origin.source.replace(`${manifests}/`, "");
+      const place = origin.line === undefined ? file : `${file}:${origin.line}`;
       const subject = [kind, object, field].filter((part) => part !== undefined).join(" ");
       add(severity, `${place}: ${subject === "" ? "" : `${subject}: `}${message}`, name);
     }

@@ -10,6 +10,7 @@ import {
   checkSynFlood,
   checkTrial,
   checkUdpFlood,
+  trialRule,
 } from "./checks.js";
 import type { Lab } from "./lab.js";
 import { takeSettledSnapshot, takeSnapshot } from "./measure.js";
@@ -19,9 +20,10 @@ import { fullRates, noAttack } from "./traffic.js";
 const trialFile = "30-candidate.yaml";
 const trialEdit = { from: "mode: Audit", to: "mode: Enforce" } as const;
 
-const attackMs = 5000;
+const attackMs = 4000;
 /** What the agents promise for an edited file. */
 const editDeadlineMs = 1000;
+const giveUpMs = 3000;
 const absenceMs = 1000;
 
 /**
@@ -35,7 +37,7 @@ export async function runScenario(
 ): Promise<readonly Check[]> {
   const atStart = await takeSettledSnapshot(lab);
 
-  say("attacking for 5 s: UDP flood, SYN flood, port scan …");
+  say("attacking: UDP flood, SYN flood, port scan …");
   lab.traffic().setAttack(fullRates);
   const startedAt = performance.now();
   await sleep(attackMs);
@@ -46,8 +48,12 @@ export async function runScenario(
   say(`attacking again, and editing ${trialFile}: ${trialEdit.from} becomes ${trialEdit.to} …`);
   lab.traffic().setAttack(fullRates);
   await sleep(500);
+  const editedAt = performance.now();
   editFile(`${lab.manifests}/${trialFile}`, trialEdit);
-  await sleep(editDeadlineMs);
+  await Promise.all(lab.agents.map((agent) => untilInForce(agent, editedAt + giveUpMs)));
+  const tookMs = performance.now() - editedAt;
+  // Counters are read one after the other, while packets come in.
+  await sleep(50);
   const afterEdit = await takeSnapshot(lab);
   await sleep(700);
   const laterOn = await takeSnapshot(lab);
@@ -72,13 +78,26 @@ export async function runScenario(
     checkUdpFlood(atStart, afterAttack, seconds),
     checkSynFlood(atStart, afterAttack, seconds),
     checkTrial(atStart, afterAttack),
-    checkEdit(afterEdit, laterOn, editDeadlineMs),
+    checkEdit(afterEdit, laterOn, { tookMs, deadlineMs: editDeadlineMs }),
     ...checkRestart(beforeKill, atEnd, victim.node.name),
   ];
 }
 
+/** Waits until the policy on trial is in force on a node, or the time has come. */
+async function untilInForce({ client }: NodeAgent, deadline: number): Promise<void> {
+  while (performance.now() < deadline) {
+    const states = await client.call("rules");
+    const trial = states.find(({ policy, rule }) => `${policy}/${rule}` === trialRule);
+    if (trial?.mode === "Enforce") return;
+    await sleep(20);
+  }
+}
+
 /** As an editor saves: the new file takes the place of the old one. */
-function editFile(path: string, { from, to }: { readonly from: string; readonly to: string }): void {
+function editFile(
+  path: string,
+  { from, to }: { readonly from: string; readonly to: string },
+): void {
   const text = readFileSync(path, "utf8");
   if (!text.includes(from)) throw new Error(`${path} does not say "${from}"`);
   writeFileSync(`${path}~`, text.replace(from, to));

@@ -45,7 +45,9 @@ export function openScreen(output: NodeJS.WriteStream): Screen {
     // The last row stays free for the cursor: a line feed there would scroll.
     height: () => (output.rows || 24) - 1,
     draw(lines) {
-      const text = lines.map((line) => `${paintLine(line, output.columns || 80, paint)}${clearLine}\n`);
+      const text = lines.map(
+        (line) => `${paintLine(line, output.columns || 80, paint)}${clearLine}\n`,
+      );
       output.write(`${drawn > 0 ? `${escape}${drawn}A` : ""}\r${text.join("")}${clearBelow}`);
       drawn = lines.length;
     },

@@ -98,7 +98,17 @@ test("what a limit drops has its own line under the limit", () => {
 });
 
 test("problems of the folder are shown with the nodes that report them", () => {
-  assert.ok(text(recorded).includes(" error         edge.yaml:7: no such field  (node1, node2)"));
+  assert.ok(text(recorded).includes(" error         edge.yaml:7: no such field (node1, node2)"));
+});
+
+test("a long problem goes on in the next lines, and one that all nodes report says so", () => {
+  const problems = [
+    { severity: "warning" as const, text: "long ".repeat(20).trim(), nodes: ["node1", "node2", "node3"] },
+  ];
+  const lines = text({ ...recorded, problems }, { width: 70 });
+  const first = lines.findIndex((line) => line.startsWith(" warning"));
+  assert.match(lines[first] ?? "", /^ warning {7}(long ?)+$/);
+  assert.match(lines[first + 1] ?? "", /^ {15}(long )+\(all nodes\)$/);
 });
 
 test("on a low terminal the busiest rules stay, hints give way, and nothing exceeds the height", () => {

@@ -25,10 +25,10 @@ const rateWidth = 10;
 
 /** The whole view, at most `height` lines of at most `width` columns. */
 export function renderView(sample: LabSample, options: ViewOptions): readonly Line[] {
-  const { height, hints, events } = options;
+  const { width, height, hints, events } = options;
   const head = [titleLine(sample), [], ...nodeTable(sample.nodes), []];
   const wire = wireLine(sample);
-  const problems = problemLines(sample.problems);
+  const problems = problemLines(sample, width);
   const notes: Line[] = [
     ...events.slice(-2).map((text): Line => [["faint", ` ${text}`]]),
     ...hints.map((text): Line => [["faint", ` ${text}`]]),
@@ -136,8 +136,11 @@ function mergeRules(nodes: readonly NodeSample[]): readonly MergedRule[] {
       );
       return { state, rates, busiest: Math.max(0, ...rates.map((rate) => rate?.matched ?? 0)) };
     })
-    .filter(({ state, busiest }) => busiest > 0 || !isBuiltIn(state));
+    .filter(({ state, busiest }) => busiest >= leastOfBuiltIn || !isBuiltIn(state));
 }
+
+/** Packets per second; neighbour discovery alone would make a line that comes and goes. */
+const leastOfBuiltIn = 5;
 
 function isBuiltIn({ policy }: RuleState): boolean {
   return policy === "fail-safe" || policy === "node-local";
@@ -166,7 +169,10 @@ function ruleLines(rules: readonly MergedRule[]): readonly Line[] {
     if (!rates.some((rate) => (rate?.exceeded ?? 0) > 0)) return [line];
     const above: Line = [
       ["faint", ` ${"  above the rate".padEnd(ruleWidth)}`],
-      [mode === "Audit" ? "info" : "bad", (mode === "Audit" ? "would drop" : "Drop").padEnd(actionWidth)],
+      [
+        mode === "Audit" ? "info" : "bad",
+        (mode === "Audit" ? "would drop" : "Drop").padEnd(actionWidth),
+      ],
       ["plain", cells((rate) => rate.exceeded)],
     ];
     return [line, above];
@@ -191,16 +197,36 @@ function wireLine({ attack }: LabSample): Line {
 }
 
 const shownProblems = 3;
+const problemIndent = 15;
 
-function problemLines(problems: readonly ProblemLine[]): readonly Line[] {
+function problemLines({ problems, nodes }: LabSample, width: number): readonly Line[] {
   if (problems.length === 0) return [[["faint", " policies      no problems"]]];
-  const lines = problems.slice(0, shownProblems).map(({ severity, text, nodes }): Line => [
-    [severity === "error" ? "bad" : "warn", ` ${severity.padEnd(14)}`],
-    ["plain", text],
-    ["faint", `  (${nodes.join(", ")})`],
-  ]);
+  const lines = problems.slice(0, shownProblems).flatMap((problem) => {
+    const text = `${problem.text} (${namesOf(problem, nodes)})`;
+    const style = problem.severity === "error" ? "bad" : "warn";
+    return wrap(text, width - problemIndent - 1).map((part, index): Line => [
+      [style, (index === 0 ? ` ${problem.severity}` : "").padEnd(problemIndent)],
+      ["plain", part],
+    ]);
+  });
   const more = problems.length - shownProblems;
   return more > 0 ? [...lines, [["faint", ` and ${more} more: sluicectl status`]]] : lines;
+}
+
+function namesOf(problem: ProblemLine, nodes: readonly NodeSample[]): string {
+  return problem.nodes.length === nodes.length ? "all nodes" : problem.nodes.join(", ");
+}
+
+/** Breaks a text at spaces. */
+function wrap(text: string, width: number): readonly string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1) ?? "";
+    const joined = last === "" ? word : `${last} ${word}`;
+    if (joined.length <= width || last === "") lines[lines.length - 1] = joined;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** The same for an output that is no terminal: one line per node, and one per problem. */

@@ -54,7 +54,11 @@ let next = 0;
 setInterval(() => requestFrom(next++ % nodes.length), 1000 / (Number(rateText) * nodes.length));
 
 setInterval(() => {
-  const report: ClientReport = { nodes: totals, synRetransmits: synRetransmits() };
+  const report: ClientReport = {
+    at: Date.now(),
+    nodes: totals,
+    synRetransmits: synRetransmits(),
+  };
   process.send?.(report);
 }, reportIntervalMs);
 

@@ -64,7 +64,10 @@ describe("a policy is refused", () => {
 
   it("for the name of the agent's own rules", () => {
     const admission = admitPolicy("priority: 1", "name: fail-safe");
-    assert.match(errorsOf(admission).join(), /fail-safe stands for the agent's own rules/);
+    assert.match(
+      errorsOf(admission).join(),
+      /fail-safe and node-local stand for the agent's own rules/,
+    );
   });
 
   it("for an unknown field, and the message offers the name that was meant", () => {

@@ -39,8 +39,8 @@ const MOST_VALUES = 300_000;
 const MOST_PROBLEMS = 50;
 
 /**
- * Checks one object against its CRD and the rules of docs/xdp-policy.md, and turns it into a record.
- * Finds all that is wrong, not only the first.
+ * Checks one object against its CRD and the rules of docs/xdp-policy.md, and turns it into a
+ * record. Finds all that is wrong, not only the first.
  */
 export function admit(document: ManifestDocument, nowMs: number): Admission {
   const findings: Finding[] = [];

@@ -23,8 +23,8 @@ interface RuleTree {
 }
 
 /**
- * Makes a check of the CEL rules and of the uniqueness in lists that a schema asks for. It expects a
- * value with the schema's defaults filled in, and leaves out objects that have structural faults.
+ * Makes a check of the CEL rules and of the uniqueness in lists that a schema asks for. It expects
+ * a value with the schema's defaults filled in, and leaves out objects that have structural faults.
  */
 export function compileRules(
   schema: JsonSchema,
@@ -97,7 +97,9 @@ function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Refuses the later of two equal entries of a set, or of two entries with one key of a list-map. */
+/**
+ * Refuses the later of two equal entries of a set, or of two entries with one key of a list-map.
+ */
 function uniqueCheck(schema: JsonSchema): Check | undefined {
   const type = schema["x-kubernetes-list-type"];
   const keys = type === "map" ? schema["x-kubernetes-list-map-keys"] : undefined;

@@ -13,7 +13,8 @@ export const ANY_CIDR: CidrForm = { bareAddress: true, everything: true };
 const scanner = new CidrScanner();
 
 /**
- * Reads canonical text: no host bits, no leading zeros, IPv6 as RFC 5952 writes it and not IPv4-mapped.
+ * Reads canonical text: no host bits, no leading zeros, IPv6 as RFC 5952 writes it and not
+ * IPv4-mapped.
  *
  * @returns the CIDR, or why the text was refused and what to write instead
  */

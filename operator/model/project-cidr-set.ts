@@ -7,7 +7,9 @@ import type { XdpCidrSetManifest } from "./generated/xdp-cidr-set.js";
 import { type Draft, type Projection, soundEntries } from "./projection.js";
 import type { XdpCidrSetRecord } from "./records.js";
 
-/** Turns a manifest with defaults filled in into its record; worth something without faults only. */
+/**
+ * Turns a manifest with defaults filled in into its record; worth something without faults only.
+ */
 export function projectCidrSet(
   manifest: XdpCidrSetManifest,
   projection: Projection,

@@ -53,8 +53,8 @@ function findMisplaced(cidr: Cidr, block: Cidr): string | undefined {
 }
 
 /**
- * Checks what CEL rules may not check at this depth: their cost is estimated from the largest lists,
- * and the API server refuses a CRD above its budget.
+ * Checks what CEL rules may not check at this depth: their cost is estimated from the largest
+ * lists, and the API server refuses a CRD above its budget.
  */
 function projectSelector(
   selector: LabelSelector,

@@ -11,7 +11,9 @@ export type RuleManifest = XdpPolicyManifest["spec"]["ingress"][number];
 /** The largest Ethernet frame without VLAN tags and jumbo payload. */
 const FULL_FRAME_BYTES = 1514;
 
-/** Turns a manifest with defaults filled in into its record; worth something without faults only. */
+/**
+ * Turns a manifest with defaults filled in into its record; worth something without faults only.
+ */
 export function projectPolicy(
   manifest: XdpPolicyManifest,
   projection: Projection,

@@ -34,7 +34,9 @@ export interface ValidationRule {
   readonly fieldPath?: string;
 }
 
-/** One kind as its CRD file defines it. The files are embedded at build time: crds/ is their source. */
+/**
+ * One kind as its CRD file defines it. The files are embedded at build time: crds/ is their source.
+ */
 export interface Crd {
   readonly kind: string;
   readonly group: string;

@@ -42,8 +42,11 @@ function twins(
   counted: (snapshot: Snapshot) => Counted,
 ): readonly Family[] {
   return (["packets", "bytes"] as const).map((unit) =>
-    counter(`${name}_${unit}`, `${unit === "packets" ? "Packets" : "Bytes"} ${help}`, labels, (snapshot) =>
-      [...counted(snapshot)].map(([key, count]) => [key, count[unit]] as const),
+    counter(
+      `${name}_${unit}`,
+      `${unit === "packets" ? "Packets" : "Bytes"} ${help}`,
+      labels,
+      (snapshot) => [...counted(snapshot)].map(([key, count]) => [key, count[unit]] as const),
     ),
   );
 }
@@ -70,9 +73,12 @@ function problemCounts({ status }: Snapshot): Samples {
 
 /** All families but those of the process. Labels are names of objects, never addresses. */
 export const families: readonly Family[] = [
-  gauge("build_info", "Version and table layout of the agent.", ["version", "layout"], ({ status }) => [
-    [{ version: status.version, layout: status.layout }, 1],
-  ]),
+  gauge(
+    "build_info",
+    "Version and table layout of the agent.",
+    ["version", "layout"],
+    ({ status }) => [[{ version: status.version, layout: status.layout }, 1]],
+  ),
   gauge("in_sync", "1 when the source has been read and the kernel holds it.", [], ({ status }) =>
     one(flag(status.inSync)),
   ),
@@ -82,10 +88,14 @@ export const families: readonly Family[] = [
   ...twins("rule", "that a rule matched.", ["policy", "rule"], ({ rules }) =>
     rules.map(({ policy, rule, matched }) => [{ policy, rule }, matched] as const),
   ),
-  ...twins("rule_exceeded", "that a Limit rule found above its rate.", ["policy", "rule"], ({ rules }) =>
-    rules
-      .filter(({ action }) => action === "Limit")
-      .map(({ policy, rule, exceeded }) => [{ policy, rule }, exceeded] as const),
+  ...twins(
+    "rule_exceeded",
+    "that a Limit rule found above its rate.",
+    ["policy", "rule"],
+    ({ rules }) =>
+      rules
+        .filter(({ action }) => action === "Limit")
+        .map(({ policy, rule, exceeded }) => [{ policy, rule }, exceeded] as const),
   ),
   gauge(
     "rule_info",
@@ -120,8 +130,12 @@ export const families: readonly Family[] = [
   gauge("table_capacity", "Entries that a table has room for.", ["table"], ({ status }) =>
     status.tables.map(({ name, capacity }) => [{ table: name }, capacity] as const),
   ),
-  gauge("policy_in_force", "1 when a policy judges packets on this node.", ["policy"], ({ status }) =>
-    status.policies.map(({ name, inForce }) => [{ policy: name }, flag(inForce)] as const),
+  gauge(
+    "policy_in_force",
+    "1 when a policy judges packets on this node.",
+    ["policy"],
+    ({ status }) =>
+      status.policies.map(({ name, inForce }) => [{ policy: name }, flag(inForce)] as const),
   ),
   gauge(
     "policy_confirm_timestamp_seconds",
@@ -138,8 +152,11 @@ export const families: readonly Family[] = [
       [{ set: name, family: "ipv6" }, ipv6Prefixes] as const,
     ]),
   ),
-  gauge("blocked_prefixes", "Addresses and CIDRs blocked by hand on this node.", [], ({ blocked }) =>
-    one(blocked),
+  gauge(
+    "blocked_prefixes",
+    "Addresses and CIDRs blocked by hand on this node.",
+    [],
+    ({ blocked }) => one(blocked),
   ),
   gauge("problems", "What is wrong with the objects now.", ["severity"], problemCounts),
   gauge("apply_failing", "1 while the last write to the kernel failed.", [], ({ status }) =>
@@ -149,7 +166,8 @@ export const families: readonly Family[] = [
     "last_apply_duration_seconds",
     "How long the last change of the kernel's tables took.",
     [],
-    ({ status }) => (status.lastApply === undefined ? [] : one(status.lastApply.milliseconds / 1000)),
+    ({ status }) =>
+      status.lastApply === undefined ? [] : one(status.lastApply.milliseconds / 1000),
   ),
   gauge("last_apply_timestamp_seconds", "When that was.", [], ({ status }) =>
     status.lastApply === undefined ? [] : one(Date.parse(status.lastApply.at) / 1000),

@@ -27,7 +27,8 @@ export function createMetrics(engine: SnapshotSource): Metrics {
     text() {
       const snapshot = takeSnapshot(engine);
       up.set(snapshot === undefined ? 0 : 1);
-      for (const { family, fill } of own) fill(snapshot === undefined ? [] : family.samples(snapshot));
+      for (const { family, fill } of own)
+        fill(snapshot === undefined ? [] : family.samples(snapshot));
       fillProcess();
       return registry.metrics();
     },

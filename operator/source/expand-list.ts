@@ -8,8 +8,8 @@ export interface ListedObject {
 }
 
 /**
- * Takes a Kubernetes list apart: `v1` `List`, as `kubectl get` prints it, or `XdpPolicyList` and the
- * like, whose items need not repeat kind and version.
+ * Takes a Kubernetes list apart: `v1` `List`, as `kubectl get` prints it, or `XdpPolicyList` and
+ * the like, whose items need not repeat kind and version.
  */
 export function expandList(value: unknown): readonly ListedObject[] {
   const list = value as { apiVersion?: unknown; kind?: unknown; items?: unknown } | null;

@@ -10,7 +10,9 @@ import type { Sink, Source } from "./source.js";
 export interface ManifestFolderOptions {
   /** A changed file is read when it has been quiet for so long. Default 100. */
   readonly settleMs?: number;
-  /** The folder is looked through this often even if the kernel reports no change. Default 30,000. */
+  /**
+   * The folder is looked through this often even if the kernel reports no change. Default 30,000.
+   */
   readonly rescanMs?: number;
   /** A larger file is refused. Default 64 MiB. */
   readonly fileLimitBytes?: number;

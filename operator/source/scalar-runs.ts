@@ -8,11 +8,12 @@ import { type Document, isScalar, Scalar, visit, type YAMLSeq } from "yaml";
  * So each run is replaced by one entry with a placeholder, the library parses what is left, and the
  * entries are put back into the parsed document.
  *
- * Why this cannot change the meaning: the placeholder is put back only where the library found it as
- * a whole plain entry of a block list. Then every line of the run, alike but for the text, is such an
- * entry too: the text has no character that ends a plain or quoted scalar, and is a string whatever
- * its value, because numbers have no `/` or `:` and at most one `.`. Where the library found the
- * placeholder elsewhere, in a comment, a block scalar or a continued line, nothing is lifted.
+ * Why this cannot change the meaning: the placeholder is put back only where the library found it
+ * as a whole plain entry of a block list. Then every line of the run, alike but for the text, is
+ * such an entry too: the text has no character that ends a plain or quoted scalar, and is a string
+ * whatever its value, because numbers have no `/` or `:` and at most one `.`. Where the library
+ * found the placeholder elsewhere, in a comment, a block scalar or a continued line, nothing is
+ * lifted.
  */
 const SHORTEST_RUN = 32;
 const PLACEHOLDER = "sluice-scalar-run-";

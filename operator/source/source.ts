@@ -1,11 +1,12 @@
 import type { ObjectRecord, Problem } from "../model/records.js";
 
 /**
- * What a source tells, level-triggered: an upsert carries the whole object, `problems` the whole list.
+ * What a source tells, level-triggered: an upsert carries the whole object, `problems` the whole
+ * list.
  *
  * A source tells in passes. The events of one pass come in one go, without a turn of the event loop
- * in between, upserts before deletes, and `problems` last: whoever acts once per pass never sees half
- * of a change. `synced` comes once, at the end of the first pass.
+ * in between, upserts before deletes, and `problems` last: whoever acts once per pass never sees
+ * half of a change. `synced` comes once, at the end of the first pass.
  */
 export type ObjectEvent =
   | { readonly type: "upsert"; readonly record: ObjectRecord }

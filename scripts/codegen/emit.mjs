@@ -39,7 +39,8 @@ export function emitLayout(objects) {
     ({ maps, globals }) => maps.length + Object.values(globals).flat().length > 0,
   );
   const canonical = shared.texts
-    .filter((text) => /^(map|struct) /.test(text))
+    /* Enums count as well: what a number in a table means is layout, too. */
+    .filter((text) => /^(map|struct|enum) /.test(text))
     .sort()
     .join("\n");
   const hash = createHash("sha256").update(canonical).digest("hex").slice(0, 12);
@@ -53,7 +54,7 @@ export function emitLayout(objects) {
     "// Generated from the BTF of the compiled objects by scripts/generate-layout.mjs; do not edit.",
     ...emitImports(body),
     "",
-    "/** Changes whenever a struct or a map does; names the folder of pins that fit this build. */",
+    "/** Changes whenever a struct, a map or an enum does; names the folder of pins that fit this build. */",
     `export const layoutHash = "${hash}";`,
     "",
     body,

@@ -96,8 +96,7 @@ export const event: EventState = {
   interface: "eth0",
   length: 54,
   // tcp 10.0.0.1:1234 > 10.77.0.11:80 SYN
-  bytes:
-    "AgAAAAACAgAAAAABCABFAAAoAABAAEAGJZMKAAABCk0ACwTSAFAAAAABAAAAAFAC+vAAAAAA",
+  bytes: "AgAAAAACAgAAAAABCABFAAAoAABAAEAGJZMKAAABCk0ACwTSAFAAAAABAAAAAFAC+vAAAAAA",
 };
 
 export const traced: TraceResult = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { AddressTable, type SetContents } from "../../operator/apply/address-table.js";
 import type { Datapath } from "../../operator/apply/datapath.js";
 import { inlineSetContent } from "../../operator/compile/set-content.js";
@@ -32,13 +32,27 @@ function memory(): AddressMemory & { readonly datapath: Datapath } {
 
 /** Few bits that differ, so that prefixes nest and collide. */
 const cidrV4 = fc
-  .record({ bits: fc.nat(255), region: fc.nat(3), host: fc.nat(3), length: fc.integer({ min: 1, max: 32 }) })
+  .record({
+    bits: fc.nat(255),
+    region: fc.nat(3),
+    host: fc.nat(3),
+    length: fc.integer({ min: 1, max: 32 }),
+  })
   .map(({ bits, region, host, length }): Cidr => {
     const raw = ((10 << 24) | (region << 16) | (bits << 8) | (host * 85)) >>> 0;
-    return { family: 4, address: length === 32 ? raw : (raw >>> (32 - length)) * 2 ** (32 - length), length };
+    return {
+      family: 4,
+      address: length === 32 ? raw : (raw >>> (32 - length)) * 2 ** (32 - length),
+      length,
+    };
   });
 const cidrV6 = fc
-  .record({ site: fc.nat(3), subnet: fc.nat(3), host: fc.nat(7), length: fc.integer({ min: 1, max: 128 }) })
+  .record({
+    site: fc.nat(3),
+    subnet: fc.nat(3),
+    host: fc.nat(7),
+    length: fc.integer({ min: 1, max: 128 }),
+  })
   .map(({ site, subnet, host, length }): Cidr => {
     const value =
       (0x20010db8n << 96n) | (BigInt(site) << 80n) | (BigInt(subnet) << 64n) | BigInt(host * 21);

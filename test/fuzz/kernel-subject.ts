@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  closeFd,
   defaultBpffs,
   GracePeriod,
   ifIndex,
@@ -134,6 +135,7 @@ class KernelSubject implements Subject {
   async close(): Promise<void> {
     await this.#firewall.settle();
     this.#grace.close();
+    closeFd(this.#datapath.eventsFd);
     this.#datapath.close();
     this.#cleanUp();
   }

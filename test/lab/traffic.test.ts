@@ -56,7 +56,8 @@ async function sendFor(milliseconds: number, rates: typeof noAttack): Promise<vo
 }
 
 test("the client gets pages from all nodes over both families", async () => {
-  for (let round = 0; round < 100 && !traffic.client().nodes.every(hasBoth); round++) await sleep(50);
+  for (let round = 0; round < 100 && !traffic.client().nodes.every(hasBoth); round++)
+    await sleep(50);
   for (const { sent, succeeded, failed, lastFailure } of traffic.client().nodes) {
     assert.equal(failed, 0, lastFailure);
     assert.ok(succeeded >= 2, `${succeeded} of ${sent}`);
@@ -74,7 +75,9 @@ test("every packet of a UDP flood that is reported reaches its node, with good c
     );
   const [earlier, sentEarlier] = [counts(), traffic.attack().sent.udpFlood];
   await sendFor(300, { ...noAttack, udpFlood: 10_000 });
-  const sent = traffic.attack().sent.udpFlood.map((count, node) => count - (sentEarlier[node] ?? 0));
+  const sent = traffic
+    .attack()
+    .sent.udpFlood.map((count, node) => count - (sentEarlier[node] ?? 0));
   assert.deepEqual(
     counts().map((count, node) => count - (earlier[node] ?? 0)),
     sent,

@@ -30,8 +30,12 @@ function sourceTraits(source: string, facts: Partial<IpHeader & Transport> = {})
 
 describe("Fragment and IPOptions", () => {
   it("are the facts of the header, and no bogons", () => {
-    assert.deepEqual(traits({ fragment: { id: 1, protocol: 17, offset: 0, more: true } }), ["Fragment"]);
-    assert.deepEqual(traits({ fragment: { id: 1, protocol: 17, offset: 9, more: false } }), ["Fragment"]);
+    assert.deepEqual(traits({ fragment: { id: 1, protocol: 17, offset: 0, more: true } }), [
+      "Fragment",
+    ]);
+    assert.deepEqual(traits({ fragment: { id: 1, protocol: 17, offset: 9, more: false } }), [
+      "Fragment",
+    ]);
     assert.deepEqual(traits({ hasOptions: true }), ["IPOptions"]);
   });
 });
@@ -100,7 +104,10 @@ describe("MartianSource", () => {
       martian,
     );
     assert.deepEqual(
-      sourceTraits("0.0.0.0", { protocol: 17, fragment: { id: 1, protocol: 17, offset: 1, more: false } }),
+      sourceTraits("0.0.0.0", {
+        protocol: 17,
+        fragment: { id: 1, protocol: 17, offset: 1, more: false },
+      }),
       ["Fragment", ...martian],
     );
     assert.deepEqual(sourceTraits("::", { protocol: 17, ports }), martian);
@@ -185,8 +192,9 @@ describe("ImpossibleTCPFlags", () => {
   });
 
   it("is not a later fragment, which has no flags", () => {
-    assert.deepEqual(traits({ protocol: 6, fragment: { id: 1, protocol: 17, offset: 1, more: false } }), [
-      "Fragment",
-    ]);
+    assert.deepEqual(
+      traits({ protocol: 6, fragment: { id: 1, protocol: 17, offset: 1, more: false } }),
+      ["Fragment"],
+    );
   });
 });

@@ -18,7 +18,11 @@ export function blockCommand(cli: Cli): Command {
     "Drops packets from an address or CIDR on the uplinks of this node, before any policy but behind the fail-safe rules. In force when the command returns; kept over restarts of the agent. To block an address again sets its time anew.",
   )
     .argument("<cidr...>", "address or CIDR: 192.0.2.7, 192.0.2.0/24, 2001:db8::/32")
-    .option("--for <duration>", "end by itself: 90s, 10m, 24h (default: until unblocked)", readDuration)
+    .option(
+      "--for <duration>",
+      "end by itself: 90s, 10m, 24h (default: until unblocked)",
+      readDuration,
+    )
     .action(async (cidrs: readonly string[], options: CommonOptions & { for?: number }) => {
       const { client, output } = openContext(cli, options);
       for (const cidr of cidrs) {

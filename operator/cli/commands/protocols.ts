@@ -1,6 +1,12 @@
 import type { Command } from "commander";
 import type { ProtocolState } from "../../api/engine.js";
-import { agentCommand, type Cli, openContext, type WatchOptions, withWatch } from "../agent-command.js";
+import {
+  agentCommand,
+  type Cli,
+  openContext,
+  type WatchOptions,
+  withWatch,
+} from "../agent-command.js";
 import type { Output, OutputFormat } from "../output.js";
 import type { Column } from "../table.js";
 import { formatBitRate, formatBytes, formatCount, formatRate, ratePerSecond } from "../units.js";
@@ -39,11 +45,7 @@ interface Rated extends ProtocolState {
   readonly bytesPerSecond?: number;
 }
 
-function withRates({
-  value,
-  before,
-  seconds,
-}: Sample<readonly ProtocolState[]>): readonly Rated[] {
+function withRates({ value, before, seconds }: Sample<readonly ProtocolState[]>): readonly Rated[] {
   const earlier = new Map(before?.map((state) => [state.protocol, state]));
   return value.map((state) => {
     // A protocol that was not there had no packets; unless nothing was looked at before.
@@ -77,7 +79,8 @@ export function protocolsText(
     { title: "PACKETS", align: "right" },
     { title: "BYTES", align: "right" },
   ];
-  if (hasRates) columns.push({ title: "PACKETS/S", align: "right" }, { title: "RATE", align: "right" });
+  if (hasRates)
+    columns.push({ title: "PACKETS/S", align: "right" }, { title: "RATE", align: "right" });
   return output.table(
     columns,
     sorted.map((state) => {
@@ -87,7 +90,8 @@ export function protocolsText(
         formatCount(state.packets),
         formatBytes(state.bytes),
       ];
-      if (hasRates) row.push(formatRate(state.packetsPerSecond), formatBitRate(state.bytesPerSecond));
+      if (hasRates)
+        row.push(formatRate(state.packetsPerSecond), formatBitRate(state.bytesPerSecond));
       return row;
     }),
   );

@@ -1,9 +1,23 @@
 import type { Command } from "commander";
 import type { RuleState } from "../../api/engine.js";
-import { agentCommand, type Cli, collect, openContext, type WatchOptions, withWatch } from "../agent-command.js";
+import {
+  agentCommand,
+  type Cli,
+  collect,
+  openContext,
+  type WatchOptions,
+  withWatch,
+} from "../agent-command.js";
 import type { Output, OutputFormat } from "../output.js";
 import type { Column } from "../table.js";
-import { formatBitRate, formatBytes, formatCount, formatMoment, formatRate, ratePerSecond } from "../units.js";
+import {
+  formatBitRate,
+  formatBytes,
+  formatCount,
+  formatMoment,
+  formatRate,
+  ratePerSecond,
+} from "../units.js";
 import { printable } from "../visible.js";
 import { type Sample, watch } from "../watch.js";
 
@@ -90,7 +104,8 @@ export function rulesText(
     { title: "PACKETS", align: "right" },
     { title: "BYTES", align: "right" },
   ];
-  if (hasRates) columns.push({ title: "PACKETS/S", align: "right" }, { title: "RATE", align: "right" });
+  if (hasRates)
+    columns.push({ title: "PACKETS/S", align: "right" }, { title: "RATE", align: "right" });
   if (hasLimits) columns.push({ title: "ABOVE LIMIT", align: "right" });
   if (hasLimits && hasRates) columns.push({ title: "ABOVE/S", align: "right" });
   columns.push({ title: "MATCH" });

@@ -6,14 +6,13 @@ import { formatCount, formatMoment } from "../units.js";
 
 /** `sluicectl sets` */
 export function setsCommand(cli: Cli): Command {
-  return agentCommand(
-    "sets",
-    "the CIDR sets, their sizes, who feeds and who uses them",
-  ).action(async (options: { output: OutputFormat; socket: string }) => {
-    const { client, output } = openContext(cli, options);
-    const sets = await client.call("sets");
-    output.show(sets, () => setsText(sets, output, Date.now()));
-  });
+  return agentCommand("sets", "the CIDR sets, their sizes, who feeds and who uses them").action(
+    async (options: { output: OutputFormat; socket: string }) => {
+      const { client, output } = openContext(cli, options);
+      const sets = await client.call("sets");
+      output.show(sets, () => setsText(sets, output, Date.now()));
+    },
+  );
 }
 
 export function setsText(sets: readonly SetState[], output: Output, nowMs: number): string {

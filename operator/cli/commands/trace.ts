@@ -75,7 +75,16 @@ export function traceCommand(cli: Cli): Command {
     });
 }
 
-const wordOptions = ["flags", "type", "code", "protocol", "vlan", "fragment", "ipOptions", "payload"];
+const wordOptions = [
+  "flags",
+  "type",
+  "code",
+  "protocol",
+  "vlan",
+  "fragment",
+  "ipOptions",
+  "payload",
+];
 
 function readFrame(words: readonly string[], options: TraceOptions, output: Output): Buffer {
   const ways = [words.length > 0, options.hex !== undefined, options.pcap !== undefined];
@@ -106,7 +115,10 @@ function readFrame(words: readonly string[], options: TraceOptions, output: Outp
 function readHex(text: string): Buffer {
   const digits = text.replaceAll(/0x|[\s:.-]/g, "");
   if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]+$/.test(digits)) {
-    throw usageError("--hex holds no bytes in hexadecimal", "Write for example --hex 'ffffffffffff 0200…'");
+    throw usageError(
+      "--hex holds no bytes in hexadecimal",
+      "Write for example --hex 'ffffffffffff 0200…'",
+    );
   }
   return Buffer.from(digits, "hex");
 }
@@ -147,7 +159,13 @@ export function traceText(result: TraceResult, frame: Uint8Array, output: Output
 
 /** Verdict, reason and rule on one line. */
 export function verdictText(result: TraceResult, { colors }: Output): string {
-  const paint = result.verdict === "pass" ? colors.green : result.verdict === "redirect" ? colors.cyan : colors.red;
-  const by = result.policy === undefined ? "" : ` by ${colors.bold(`${result.policy}/${result.rule}`)}`;
+  const paint =
+    result.verdict === "pass"
+      ? colors.green
+      : result.verdict === "redirect"
+        ? colors.cyan
+        : colors.red;
+  const by =
+    result.policy === undefined ? "" : ` by ${colors.bold(`${result.policy}/${result.rule}`)}`;
   return `${colors.bold(paint(result.verdict.toUpperCase()))} reason ${result.reason}${by}`;
 }
