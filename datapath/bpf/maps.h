@@ -64,10 +64,8 @@ struct {
 
 /* Programs write, agent reads and sums. */
 PERCPU_ARRAY(rule_counters, struct rule_counter, MAX_RULE_SLOTS);
-/* Index: interface slot * VERDICTS + verdict. */
-PERCPU_ARRAY(verdict_counters, struct counter, MAX_INTERFACE_SLOTS *VERDICTS);
-/* Index: enum reason. */
-PERCPU_ARRAY(reason_counters, struct counter, REASONS);
+/* Index: interface slot * OUTCOMES + verdict * REASONS + reason: one row says it all, so one is written. */
+PERCPU_ARRAY(outcome_counters, struct counter, MAX_INTERFACE_SLOTS *OUTCOMES);
 /* Index: IP protocol number; 256: not IP. */
 PERCPU_ARRAY(protocol_counters, struct counter, 320);
 

@@ -49,6 +49,8 @@ enum reason {
 	REASONS = 16,
 };
 
+enum { OUTCOMES = VERDICTS * REASONS };
+
 /* What a matching rule did to the packet, for events and traces. */
 enum effect {
 	EFFECT_NONE,

@@ -201,8 +201,27 @@ __noinline int walk_word(struct xdp_md *ctx, struct packet *packet, __u32 word, 
 	return (word + 1) * 64;
 }
 
+/*
+ * The way of most packets that match: an Accept or Drop of an enforcing policy that reports nothing. The same as
+ * apply_rule does, without the calls, which cost more than all the rest of the walk.
+ */
+static __always_inline bool apply_plain_rule(const struct generation *generation, struct packet *packet,
+					     __u32 index)
+{
+	__u32 row = generation->rules_half * MAX_RULES + index;
+	const struct rule *rule = bpf_map_lookup_elem(&rules, &row);
+
+	if (!rule || rule->flags || rule->log_one_in || rule->action > ACTION_DROP)
+		return false;
+	count_rule(rule->slot, packet->length, false);
+	packet->slot = rule->slot;
+	decide(packet, rule->action == ACTION_ACCEPT ? VERDICT_PASS : VERDICT_DROP, REASON_RULE);
+	return true;
+}
+
 /* Walks the matching rules in order until one decides. */
-static __always_inline void walk(struct xdp_md *ctx, struct packet *packet, const struct candidates *found)
+static __always_inline void walk(struct xdp_md *ctx, const struct generation *generation,
+				 struct packet *packet, const struct candidates *found, bool tracing)
 {
 	__u64 summary = found->summary;
 	__u32 from = 0;
@@ -218,6 +237,8 @@ static __always_inline void walk(struct xdp_md *ctx, struct packet *packet, cons
 			bits &= ~0ULL << (from & 63);
 		if (!bits)
 			continue;
+		if (!tracing && apply_plain_rule(generation, packet, word * 64 + first_bit(bits)))
+			return;
 		next = walk_word(ctx, packet, word, bits);
 		if (next == WALK_DECIDED || next >= MAX_RULES)
 			return;
@@ -308,7 +329,7 @@ static __always_inline void judge(struct xdp_md *ctx, struct packet *packet,
 		return;
 	if (!look_up_fields(generation, packet, slot, &found, tracing))
 		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-	walk(ctx, packet, &found);
+	walk(ctx, generation, packet, &found, tracing);
 	if (packet->fragment == FRAGMENT_FIRST && !tracing)
 		remember_first_fragment(packet);
 }
@@ -340,11 +361,9 @@ int uplink(struct xdp_md *ctx)
 	else if (packet.verdict == VERDICT_ABORTED)
 		action = XDP_ABORTED;
 
-	count(&verdict_counters, slot * VERDICTS + packet.verdict, packet.length);
-	if (packet.reason != REASON_NOT_JUDGED) {
+	count(&outcome_counters, slot * OUTCOMES + packet.verdict * REASONS + packet.reason, packet.length);
+	if (packet.reason != REASON_NOT_JUDGED)
 		count(&protocol_counters, packet.family ? packet.protocol : 256, packet.length);
-		count(&reason_counters, packet.reason, packet.length);
-	}
 	if (write_metadata && action == XDP_PASS && packet.slot)
 		hand_over(ctx, packet.slot);
 	return action;

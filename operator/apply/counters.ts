@@ -1,4 +1,4 @@
-import { Verdict } from "../../datapath/generated/layout.js";
+import { Reason, Verdict } from "../../datapath/generated/layout.js";
 import { sumCounters } from "../../datapath/index.js";
 import type { Counter, ProtocolState, ReasonName, VerdictName } from "../api/engine.js";
 import type { Datapath } from "./datapath.js";
@@ -22,25 +22,31 @@ export function readRuleCounts(datapath: Datapath): (slot: number) => RuleCount 
   });
 }
 
-export function readVerdictCounts(
-  datapath: Datapath,
-): (slot: number) => Readonly<Record<VerdictName, Counter>> {
-  const sums = sumCounters(datapath.verdictCounters);
-  return (slot) =>
-    Object.fromEntries(
-      VERDICT_NAMES.map((name, verdict) => [
-        name,
-        counterAt(sums, (slot * Verdict.VERDICTS + verdict) * LANES),
-      ]),
-    ) as Record<VerdictName, Counter>;
+/** Packets by interface slot and verdict, and by reason over all interfaces. */
+export interface Outcomes {
+  readonly verdicts: (slot: number) => Readonly<Record<VerdictName, Counter>>;
+  readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
 }
 
-export function readReasons(datapath: Datapath): Readonly<Partial<Record<ReasonName, Counter>>> {
-  const sums = sumCounters(datapath.reasonCounters);
-  const counted = REASON_NAMES.map(
-    (name, reason) => [name, counterAt(sums, reason * LANES)] as const,
-  );
-  return Object.fromEntries(counted.filter(([, { packets }]) => packets > 0));
+export function readOutcomes(datapath: Datapath): Outcomes {
+  const sums = sumCounters(datapath.outcomeCounters);
+  const reasons: Partial<Record<ReasonName, Counter>> = {};
+  for (let at = 0; at < sums.length / LANES; at++) {
+    const counted = counterAt(sums, at * LANES);
+    const name = REASON_NAMES[at % Reason.REASONS];
+    if (counted.packets > 0 && name !== undefined) reasons[name] = sum(reasons[name], counted);
+  }
+  return {
+    reasons,
+    verdicts: (slot) =>
+      Object.fromEntries(
+        VERDICT_NAMES.map((name, verdict) => {
+          const first = (slot * Verdict.VERDICTS + verdict) * Reason.REASONS;
+          const rows = REASON_NAMES.map((_, reason) => counterAt(sums, (first + reason) * LANES));
+          return [name, rows.reduce((total, row) => sum(total, row))];
+        }),
+      ) as Record<VerdictName, Counter>,
+  };
 }
 
 export function readProtocols(datapath: Datapath): readonly ProtocolState[] {
@@ -64,15 +70,17 @@ export function clearRuleSlot(datapath: Datapath, slot: number): void {
 }
 
 export function clearInterfaceSlot(datapath: Datapath, slot: number): void {
-  for (let verdict = 0; verdict < Verdict.VERDICTS; verdict++) {
-    const index = slot * Verdict.VERDICTS + verdict;
-    const cpus = datapath.verdictCounters.lookup(index)?.length ?? 0;
-    const zero = { packets: 0n, bytes: 0n };
-    datapath.verdictCounters.update(
-      index,
-      Array.from({ length: cpus }, () => zero),
-    );
-  }
+  const rows = Verdict.VERDICTS * Reason.REASONS;
+  const cpus = datapath.outcomeCounters.lookup(slot * rows)?.length ?? 0;
+  const zero = Array.from({ length: cpus }, () => ({ packets: 0n, bytes: 0n }));
+  datapath.outcomeCounters.updateAll(
+    Array.from({ length: rows }, (_, row) => [slot * rows + row, zero] as const),
+  );
+}
+
+function sum(left: Counter | undefined, right: Counter): Counter {
+  if (left === undefined) return right;
+  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes };
 }
 
 function counterAt(sums: BigUint64Array, at: number): Counter {

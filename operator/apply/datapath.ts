@@ -125,8 +125,7 @@ function takeParts(object: BpfObject) {
     fragments: map("fragments", FragmentKey, Fragment),
     sourceBuckets: map("source_buckets", BucketKey, uplinkMaps.sourceBuckets.value),
     ruleCounters: perCpu("rule_counters", RuleCounter),
-    verdictCounters: perCpu("verdict_counters", Counter),
-    reasonCounters: perCpu("reason_counters", Counter),
+    outcomeCounters: perCpu("outcome_counters", Counter),
     protocolCounters: perCpu("protocol_counters", Counter),
     eventsLost: (): bigint => sumCounters(eventsLost)[0] ?? 0n,
     /** Belongs to whoever reads the ring. */

@@ -13,7 +13,7 @@ import { SluiceError } from "../errors.js";
 import type { Problem, RuleRecord } from "../model/records.js";
 import { BlockList } from "./block-list.js";
 import { Confirmations } from "./confirmations.js";
-import { readProtocols, readReasons } from "./counters.js";
+import { readOutcomes, readProtocols } from "./counters.js";
 import { compileDesired, type Desired, SetContentCache } from "./desired.js";
 import { defaultFailSafe, systemResolvers } from "./fail-safe.js";
 import { removeLayout } from "./migrate.js";
@@ -112,7 +112,7 @@ class FirewallEngine implements Engine {
   }
 
   reasons() {
-    return readReasons(this.#need().datapath);
+    return readOutcomes(this.#need().datapath).reasons;
   }
 
   protocols() {

@@ -18,7 +18,7 @@ import {
 import type { Problem, RuleRecord } from "../model/records.js";
 import type { AttachmentState } from "./attachments.js";
 import type { Confirmations } from "./confirmations.js";
-import { readRuleCounts, readVerdictCounts } from "./counters.js";
+import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Datapath } from "./datapath.js";
 import type { Desired, PresentInterface, SetContentCache } from "./desired.js";
 import { usedSets } from "./desired.js";
@@ -135,7 +135,7 @@ function describeInterfaces(
   { datapath, attachments }: Picture,
   requestedMode: InterfaceState["requestedMode"],
 ): readonly InterfaceState[] {
-  const verdicts = readVerdictCounts(datapath);
+  const { verdicts } = readOutcomes(datapath);
   return attachments.map(({ name, index, slot, mode, programId, message }) => ({
     name,
     index,

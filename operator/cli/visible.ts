@@ -21,3 +21,8 @@ export function printable(text: string): string {
     },
   );
 }
+
+/** Text cut to so many characters, with a sign that it was. */
+export function shorten(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+}

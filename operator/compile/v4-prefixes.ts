@@ -38,7 +38,7 @@ export class V4Prefixes {
   region(region: number): Float64Array {
     return (
       this.#overlay.get(region) ??
-      this.#base.subarray(this.#starts[region]!, this.#starts[region + 1]!)
+      this.#base.subarray(this.#starts[region], this.#starts[region + 1])
     );
   }
 

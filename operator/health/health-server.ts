@@ -49,10 +49,7 @@ export async function startHealthServer(options: HealthServerOptions): Promise<H
       const checks = readinessChecks(engine);
       answer(response, checks.every(({ ok }) => ok) ? 200 : 503, readinessText(checks));
     } else if (path === "/metrics") {
-      metrics.text().then(
-        (text) => answer(response, 200, text, metrics.contentType),
-        (error: unknown) => answer(response, 500, `${String(error)}\n`),
-      );
+      void answerMetrics(response, metrics);
     } else {
       answer(response, 404, "/healthz, /readyz and /metrics are here\n");
     }
@@ -72,6 +69,14 @@ export async function startHealthServer(options: HealthServerOptions): Promise<H
       await closed;
     },
   };
+}
+
+async function answerMetrics(response: ServerResponse, metrics: MetricsPage): Promise<void> {
+  try {
+    answer(response, 200, await metrics.text(), metrics.contentType);
+  } catch (error) {
+    answer(response, 500, `the metrics cannot be read: ${String(error)}\n`);
+  }
 }
 
 function answer(response: ServerResponse, status: number, text: string, type = plainText): void {

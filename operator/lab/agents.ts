@@ -41,6 +41,16 @@ export function createAgent(
   const socketPath = `${path}/${node.name}.sock`;
   const client = createClient(socketPath, callTimeoutMs);
   const labels = Object.entries(nodeLabels(node)).map(([key, value]) => `${key}=${value}`);
+  const flags = {
+    manifests,
+    "node-name": node.name,
+    "node-labels": labels.join(","),
+    uplinks: "eth0",
+    "pin-root": `${pinFolder}/${node.name}`,
+    "state-folder": `${path}/${node.name}`,
+    socket: socketPath,
+    "metrics-address": "127.0.0.1:9977",
+  };
   let process: LabProcess | undefined;
   return {
     node,
@@ -55,16 +65,7 @@ export function createAgent(
         name: `agent of ${node.name}`,
         namespacePath: node.namespacePath,
         script: "../agent/main.js",
-        args: [
-          ...["--manifests", manifests],
-          ...["--node-name", node.name],
-          ...["--node-labels", labels.join(",")],
-          ...["--uplinks", "eth0"],
-          ...["--pin-root", `${pinFolder}/${node.name}`],
-          ...["--state-folder", `${path}/${node.name}`],
-          ...["--socket", socketPath],
-          ...["--metrics-address", "127.0.0.1:9977"],
-        ],
+        args: Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
       });
       await waitUntilInSync(process, client);
     },

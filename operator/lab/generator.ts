@@ -8,7 +8,7 @@ import { interfaceByName } from "../../datapath/netlink.js";
 import { BpfObject } from "../../datapath/object.js";
 import { PerCpuMap, sumCounters } from "../../datapath/per-cpu-map.js";
 import type { Program } from "../../datapath/programs.js";
-import { testRunLive } from "../../datapath/test-run.js";
+import { testRunLiveAsync } from "../../datapath/test-run.js";
 import {
   type AttackKind,
   attackKinds,
@@ -68,7 +68,7 @@ async function send(kind: AttackKind, program: Program): Promise<never> {
     due -= repeat;
     running++;
     try {
-      await testRunLive(program, { packet, context, repeat }, batch);
+      await testRunLiveAsync(program, { packet, context, repeat }, batch);
     } finally {
       running--;
     }

@@ -61,8 +61,10 @@ async function main(flags: Flags): Promise<number> {
   try {
     const manifests = checkFlags(flags);
     for (const line of await sweepStaleLabs()) console.log(line);
-    lab = createLab({ manifests, copy: flags.once === true });
-    await untilAborted(run(lab, flags, outcome, stop.signal), stop.signal);
+    if (!stop.signal.aborted) {
+      lab = createLab({ manifests, copy: flags.once === true });
+      await untilAborted(run(lab, flags, outcome, stop.signal), stop.signal);
+    }
   } catch (error) {
     fail(error);
   }
@@ -89,6 +91,7 @@ function watchForEnd(end: () => void): void {
 async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   const aborted = new Promise<void>((resolveAborted) => {
     signal.addEventListener("abort", () => resolveAborted());
+    if (signal.aborted) resolveAborted();
   });
   await Promise.race([work, aborted]);
 }

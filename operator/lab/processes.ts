@@ -46,15 +46,12 @@ export function startProcess(options: ProcessOptions): LabProcess {
   const log = openSync(logPath, "a", 0o600);
   const script = fileURLToPath(new URL(options.script, import.meta.url));
   const hasChannel = options.onMessage !== undefined;
-  const child = spawn(
-    "setpriv",
-    [
-      ...["--pdeathsig", "KILL"],
-      ...["nsenter", `--net=${options.namespacePath}`],
-      ...[process.execPath, "--enable-source-maps", script, ...options.args],
-    ],
-    { detached: true, stdio: ["ignore", log, log, ...(hasChannel ? (["ipc"] as const) : [])] },
-  );
+  const inside = ["nsenter", `--net=${options.namespacePath}`];
+  const command = [process.execPath, "--enable-source-maps", script, ...options.args];
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", ...inside, ...command], {
+    detached: true,
+    stdio: ["ignore", log, log, ...(hasChannel ? (["ipc"] as const) : [])],
+  });
   closeSync(log);
   if (child.pid !== undefined) options.onStart?.(child.pid);
   const exited = new Promise<string>((resolve) => {

@@ -103,7 +103,11 @@ test("problems of the folder are shown with the nodes that report them", () => {
 
 test("a long problem goes on in the next lines, and one that all nodes report says so", () => {
   const problems = [
-    { severity: "warning" as const, text: "long ".repeat(20).trim(), nodes: ["node1", "node2", "node3"] },
+    {
+      severity: "warning" as const,
+      text: "long ".repeat(16).trim(),
+      nodes: ["node1", "node2", "node3"],
+    },
   ];
   const lines = text({ ...recorded, problems }, { width: 70 });
   const first = lines.findIndex((line) => line.startsWith(" warning"));

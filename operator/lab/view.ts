@@ -204,10 +204,12 @@ function problemLines({ problems, nodes }: LabSample, width: number): readonly L
   const lines = problems.slice(0, shownProblems).flatMap((problem) => {
     const text = `${problem.text} (${namesOf(problem, nodes)})`;
     const style = problem.severity === "error" ? "bad" : "warn";
-    return wrap(text, width - problemIndent - 1).map((part, index): Line => [
-      [style, (index === 0 ? ` ${problem.severity}` : "").padEnd(problemIndent)],
-      ["plain", part],
-    ]);
+    return wrap(text, width - problemIndent - 1).map(
+      (part, index): Line => [
+        [style, (index === 0 ? ` ${problem.severity}` : "").padEnd(problemIndent)],
+        ["plain", part],
+      ],
+    );
   });
   const more = problems.length - shownProblems;
   return more > 0 ? [...lines, [["faint", ` and ${more} more: sluicectl status`]]] : lines;

@@ -13,7 +13,7 @@ const reportIntervalMs = 200;
 
 const [, , rateText, ...nodeTexts] = process.argv;
 const nodes = nodeTexts.map((text) => text.split(","));
-const totals = nodes.map(() => ({ sent: 0, succeeded: 0, failed: 0 }) as Mutable<RequestTotals>);
+const totals = nodes.map((): Mutable<RequestTotals> => ({ sent: 0, succeeded: 0, failed: 0 }));
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 

@@ -24,13 +24,13 @@ export function createMetrics(engine: SnapshotSource): Metrics {
   const fillProcess = registerProcess(registry);
   return {
     contentType: registry.contentType,
-    text() {
+    async text() {
       const snapshot = takeSnapshot(engine);
       up.set(snapshot === undefined ? 0 : 1);
       for (const { family, fill } of own)
         fill(snapshot === undefined ? [] : family.samples(snapshot));
       fillProcess();
-      return registry.metrics();
+      return await registry.metrics();
     },
   };
 }

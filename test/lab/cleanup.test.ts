@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { identify, isAlive } from "../../operator/lab/processes.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { sweepStaleLabs } from "../../operator/lab/lab-folder.js";
+import { identify } from "../../operator/lab/processes.js";
 import { namespaceNumbers, runLab, tracesOf } from "./lab-process.js";
 
 const policy = `
@@ -15,6 +17,8 @@ spec:
   ingress:
   - {name: udp, action: Drop, protocols: [{udp: {}}]}
 `;
+/** What the lab prints when the flood is dropped. */
+const underAttack = "floods/udp Drop";
 
 let folder: string;
 
@@ -25,36 +29,41 @@ before(() => {
 
 after(() => rmSync(folder, { recursive: true }));
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  test(`${signal} under full traffic leaves nothing`, async () => {
+test("Ctrl-C under full traffic leaves nothing", async () => {
+  const lab = runLab(["--folder", folder]);
+  await lab.says(underAttack);
+  const numbers = namespaceNumbers(lab.pid);
+  assert.equal(numbers.length, 6);
+  lab.child.kill("SIGINT");
+  assert.equal(await lab.exited, 0, lab.output());
+  assert.deepEqual(tracesOf(lab.pid, numbers), []);
+});
+
+for (const [signal, milliseconds] of [
+  ["SIGTERM", 200],
+  ["SIGHUP", 1500],
+] as const) {
+  test(`${signal} while the lab is being made leaves nothing`, async () => {
     const lab = runLab(["--folder", folder]);
-    await lab.says("floods/udp Drop");
+    await lab.says("starting");
+    await sleep(milliseconds);
     const numbers = namespaceNumbers(lab.pid);
-    assert.equal(numbers.length, 6);
     lab.child.kill(signal);
     assert.equal(await lab.exited, 0, lab.output());
     assert.deepEqual(tracesOf(lab.pid, numbers), []);
   });
 }
 
-test("a signal while the lab is being made leaves nothing", async () => {
-  const lab = runLab(["--folder", folder]);
-  await lab.says("starting");
-  lab.child.kill("SIGINT");
-  assert.equal(await lab.exited, 0, lab.output());
-  assert.deepEqual(tracesOf(lab.pid, []), []);
-});
-
 test("a closed output ends the lab and leaves nothing", async () => {
   const lab = runLab(["--folder", folder]);
-  await lab.says("floods/udp Drop");
+  await lab.says(underAttack);
   const numbers = namespaceNumbers(lab.pid);
   lab.child.stdout?.destroy();
   assert.equal(await lab.exited, 0, lab.output());
   assert.deepEqual(tracesOf(lab.pid, numbers), []);
 });
 
-test("a failed start says why, and leaves nothing", async () => {
+test("a lab that cannot be started says why, and leaves nothing", async () => {
   const lab = runLab(["--folder", join(folder, "absent")]);
   assert.equal(await lab.exited, 1);
   assert.match(lab.output(), /SLUICE_LAB_FLAGS: there is no folder .*absent/);
@@ -63,40 +72,42 @@ test("a failed start says why, and leaves nothing", async () => {
 
 test("the processes of a killed lab end with it, and the next lab sweeps the rest", async () => {
   const killed = runLab(["--folder", folder]);
-  await killed.says("floods/udp Drop");
+  await killed.says(underAttack);
   const numbers = namespaceNumbers(killed.pid);
   killed.child.kill("SIGKILL");
   assert.equal(await killed.exited, "SIGKILL");
+  for (let round = 0; round < 100 && hasProcess(killed.pid, numbers); round++) await sleep(20);
+  assert.ok(!hasProcess(killed.pid, numbers), "its processes have ended");
   assert.notDeepEqual(tracesOf(killed.pid, numbers), [], "there is something to sweep");
 
   const next = runLab(["--folder", folder]);
-  await next.says("floods/udp Drop");
+  await next.says(underAttack);
   assert.match(next.output(), new RegExp(`removed what the killed lab ${killed.pid} had left`));
   assert.deepEqual(tracesOf(killed.pid, numbers), []);
 
-  // The sweep takes nothing from a lab that runs.
-  const third = runLab(["--folder", folder]);
-  await third.says("floods/udp Drop");
+  await sweepStaleLabs();
   const ofNext = namespaceNumbers(next.pid);
-  const ofThird = namespaceNumbers(third.pid);
-  assert.equal(ofNext.length, 6);
-  for (const lab of [next, third]) lab.child.kill("SIGTERM");
-  assert.deepEqual(await Promise.all([next.exited, third.exited]), [0, 0]);
+  assert.equal(ofNext.length, 6, "a lab that runs is not swept");
+  next.child.kill("SIGTERM");
+  assert.equal(await next.exited, 0, next.output());
   assert.deepEqual(tracesOf(next.pid, ofNext), []);
-  assert.deepEqual(tracesOf(third.pid, ofThird), []);
 });
 
-test("a process that has a killed lab's number is not taken for the lab", async () => {
+function hasProcess(pid: number, numbers: readonly number[]): boolean {
+  return tracesOf(pid, numbers).some((trace) => trace.startsWith("process "));
+}
+
+test("a process that has the number of a killed lab is neither taken for it nor ended", async () => {
   const stale = `/run/sluice-lab/${process.pid}`;
-  const self = identify(process.pid);
-  assert.ok(self !== undefined && isAlive(self));
-  const lab = { ...self, startTime: "1" };
+  const other = { pid: process.pid, startTime: "1" };
+  const record = { lab: other, namespaces: [], pinFolder: join(stale, "pins"), processes: [other] };
   mkdirSync(stale, { recursive: true });
-  writeFileSync(
-    join(stale, "lab.json"),
-    JSON.stringify({ lab, namespaces: [], pinFolder: "/sys/fs/bpf/absent", processes: [lab] }),
+  writeFileSync(join(stale, "lab.json"), JSON.stringify(record));
+  const lines = await sweepStaleLabs();
+  assert.ok(
+    lines.includes(`removed what the killed lab ${process.pid} had left`),
+    lines.join("\n"),
   );
-  const next = runLab(["--folder", folder, "--seconds", "1"]);
-  assert.equal(await next.exited, 0, next.output());
-  assert.match(next.output(), new RegExp(`removed what the killed lab ${process.pid} had left`));
+  assert.ok(!existsSync(stale));
+  assert.notEqual(identify(process.pid), undefined);
 });

@@ -5,7 +5,7 @@ import type { CheckedRule, CheckReport } from "../check-report.js";
 import { exitCodes } from "../errors.js";
 import { createOutput, type Output, type OutputFormat } from "../output.js";
 import { formatCount } from "../units.js";
-import { printable } from "../visible.js";
+import { printable, shorten } from "../visible.js";
 
 interface CheckOptions {
   readonly output: OutputFormat;
@@ -70,6 +70,9 @@ function reportText(report: CheckReport, output: Output): string {
   return parts.join("\n");
 }
 
+/** A rule may name a thousand CIDRs; documents have them all. */
+const mostMatchText = 160;
+
 function rulesTable(rules: readonly CheckedRule[], output: Output): string {
   return output.table(
     [
@@ -86,7 +89,7 @@ function rulesTable(rules: readonly CheckedRule[], output: Output): string {
       rule,
       mode === "Audit" ? `${action} (audit)` : action,
       interfaces.join(","),
-      printable(match),
+      shorten(printable(match), mostMatchText),
     ]),
   );
 }

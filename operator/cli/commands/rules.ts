@@ -18,7 +18,7 @@ import {
   formatRate,
   ratePerSecond,
 } from "../units.js";
-import { printable } from "../visible.js";
+import { printable, shorten } from "../visible.js";
 import { type Sample, watch } from "../watch.js";
 
 interface RulesOptions extends WatchOptions {
@@ -140,7 +140,10 @@ function actionText({ action, mode }: RuleState, { colors }: Output): string {
   return mode === "Audit" ? `${paint(action)} (audit)` : paint(action);
 }
 
+/** A rule may name a thousand CIDRs; documents have them all. */
+const mostMatchText = 160;
+
 function matchText({ match, expiresAt }: RuleState): string {
-  const text = printable(match);
+  const text = shorten(printable(match), mostMatchText);
   return expiresAt === undefined ? text : `${text}; ends ${formatMoment(expiresAt, Date.now())}`;
 }

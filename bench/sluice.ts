@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Limits } from "../datapath/generated/layout.js";
+import {
+  defaultBpffs,
+  GracePeriod,
+  type IfIndex,
+  ifIndex,
+} from "../datapath/index.js";
+import { readOutcomes } from "../operator/apply/counters.js";
+import { readOutcomes } from "../operator/apply/counters.js";
+import { type Datapath, openDatapath } from "../operator/apply/datapath.js";
+import { compileDesired, SetContentCache } from "../operator/apply/desired.js";
+import { defaultFailSafe } from "../operator/apply/fail-safe.js";
+import { Firewall } from "../operator/apply/firewall.js";
+import { ObjectStore } from "../operator/apply/object-store.js";
+import { RedirectTargets } from "../operator/apply/redirect-targets.js";
+import { RuleSlots } from "../operator/apply/rule-slots.js";
+import type {
+  CidrList,
+  RuleRecord,
+  XdpCidrSetRecord,
+  XdpPolicyRecord,
+} from "../operator/model/records.js";
+
+/** What one firewall is to enforce on its one interface. */
+export interface World {
+  readonly policies: readonly XdpPolicyRecord[];
+  readonly sets?: ReadonlyMap<string, CidrList>;
+  /** Default: the agent's own, for a node with one resolver. */
+  readonly failSafe?: readonly RuleRecord[];
+}
+
+/** Packets by verdict since the load. */
+export interface Verdicts {
+  readonly pass: number;
+  readonly drop: number;
+}
+
+const SLOT = 1;
+const INTERFACE = "eth0";
+/** Agents take it from resolv.conf; rows must not depend on where the bench runs. */
+const RESOLVER = "192.0.2.53";
+
+export const agentFailSafe = defaultFailSafe({ resolvers: [RESOLVER], apiServers: [] });
+
+/** The product's own programs, tables and compiler, without an agent around them. */
+export class Sluice {
+  readonly datapath: Datapath;
+  readonly #pinRoot: string;
+  readonly #grace = new GracePeriod();
+  readonly #cache = new SetContentCache();
+  readonly #firewall: Firewall;
+
+  private constructor(datapath: Datapath, pinRoot: string) {
+    this.datapath = datapath;
+    this.#pinRoot = pinRoot;
+    const slots = new RuleSlots(datapath, () => undefined);
+    const targets = new RedirectTargets(datapath, new Map(), () => undefined);
+    this.#firewall = new Firewall(datapath, this.#grace, slots, targets);
+  }
+
+  /** @param addressLines size of the address tables; sets of 1 M random addresses need the most there are */
+  static async open(addressLines = 16384): Promise<Sluice> {
+    const pinRoot = mkdtempSync(join(defaultBpffs, `slb-${process.pid}-`));
+    try {
+      return new Sluice(await openDatapath({ pinRoot, addressLines, metadata: false }), pinRoot);
+    } catch (error) {
+      rmSync(pinRoot, { recursive: true });
+      throw error;
+    }
+  }
+
+  /** Lets packets of this interface be judged by the rules. */
+  judge(index: IfIndex): void {
+    const { interfaces } = this.datapath;
+    interfaces.u32[(index * interfaces.stride) / 4] = SLOT;
+  }
+
+  /** Brings the kernel to these policies and sets, as the agent does. */
+  async apply(world: World): Promise<void> {
+    const store = new ObjectStore();
+    for (const [name, entries] of world.sets ?? []) {
+      store.submit({ type: "upsert", record: setRecord(name, entries) });
+    }
+    const desired = compileDesired(
+      {
+        nodeLabels: {},
+        present: [{ name: INTERFACE, index: SLOT, uplink: true }],
+        slotOf: (index) => index,
+        policies: world.policies,
+        store,
+        failSafe: world.failSafe ?? agentFailSafe,
+        nodeLocal: [],
+        passUnparsable: false,
+        eventsPerSecond: 0,
+        nowMs: 0,
+      },
+      this.#cache,
+    );
+    await this.#firewall.change(desired.firewall);
+    await this.#firewall.settle();
+  }
+
+  verdicts(): Verdicts {
+    const { pass, drop } = readOutcomes(this.datapath).verdicts(SLOT);
+    return { pass: pass.packets, drop: drop.packets };
+  }
+
+  async close(): Promise<void> {
+    await this.#firewall.settle();
+    this.#grace.close();
+    this.datapath.close();
+    rmSync(this.#pinRoot, { recursive: true });
+  }
+}
+
+export const largestAddressTable = Limits.MAX_ADDRESS_LINES;
+/** The test runner names an interface of this namespace; only the loopback is sure to exist. */
+export const loopback = ifIndex(1);
+
+function setRecord(name: string, entries: CidrList): XdpCidrSetRecord {
+  return {
+    kind: "XdpCidrSet",
+    name,
+    origin: { source: "bench" },
+    generation: 1,
+    setName: name,
+    entries,
+  };
+}
