@@ -8,7 +8,6 @@ import {
   ifIndex,
 } from "../datapath/index.js";
 import { readOutcomes } from "../operator/apply/counters.js";
-import { readOutcomes } from "../operator/apply/counters.js";
 import { type Datapath, openDatapath } from "../operator/apply/datapath.js";
 import { compileDesired, SetContentCache } from "../operator/apply/desired.js";
 import { defaultFailSafe } from "../operator/apply/fail-safe.js";

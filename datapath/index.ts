@@ -46,6 +46,7 @@ export {
 } from "./pin.js";
 export { AttachType, Link } from "./links.js";
 export { attachCgroup, findCgroup2 } from "./cgroup-attach.js";
+export { attachRawTracepoint } from "./tracepoint-attach.js";
 export type { AttachXdpOptions, XdpAttachment, XdpMode, XdpState } from "./xdp-attach.js";
 export { attachXdp, describeXdp, findXdpLink, queryXdp } from "./xdp-attach.js";
 export type { ClsactFilter, TcAttachment, TcDirection, TcxPlace } from "./tc-attach.js";

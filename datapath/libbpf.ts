@@ -117,6 +117,7 @@ interface LibbpfFunctions {
   bpf_enable_stats(type: number): number;
 
   bpf_link_create(program: number, target: number, attachType: number, opts: Opts | null): number;
+  bpf_raw_tracepoint_open(name: string, program: number): number;
   bpf_link_update(link: number, program: number, opts: Opts | null): number;
   bpf_link_detach(link: number): number;
   bpf_xdp_query(ifindex: number, flags: number, opts: Opts): number;
@@ -213,6 +214,7 @@ const prototypes: Record<keyof LibbpfFunctions, string> = {
   bpf_link_get_fd_by_id: "int bpf_link_get_fd_by_id(uint32_t id)",
   bpf_enable_stats: "int bpf_enable_stats(int type)",
 
+  bpf_raw_tracepoint_open: "int bpf_raw_tracepoint_open(const char *name, int prog_fd)",
   bpf_link_create: "int bpf_link_create(int prog_fd, int target_fd, int type, const void *opts)",
   bpf_link_update: "int bpf_link_update(int link_fd, int new_prog_fd, const void *opts)",
   bpf_link_detach: "int bpf_link_detach(int link_fd)",

@@ -5,6 +5,7 @@
  */
 #include <linux/types.h>
 #include <bpf/bpf_helpers.h>
+#include "exceptions.h"
 #include "types.h"
 
 #define EXPORT(TYPE, NAME) const TYPE NAME *export_##NAME SEC(".layout")
@@ -21,6 +22,7 @@ EXPORT(enum, field);
 EXPORT(enum, generation_flags);
 EXPORT(enum, limit_unit);
 EXPORT(enum, limit_scope);
+EXPORT(enum, exception);
 
 EXPORT(struct, event);
 EXPORT(struct, verdict_metadata);

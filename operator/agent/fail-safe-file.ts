@@ -43,7 +43,7 @@ function readRules(path: string, document: TextDocument): readonly RuleRecord[] 
       value: {
         apiVersion: "sluice.dev/v1alpha1",
         kind: "XdpPolicy",
-        metadata: { name: "fail-safe" },
+        metadata: { name: "rules" },
         spec: { priority: 0, ...(rules.length > 0 && { ingress: rules }) },
       },
       origin: { source: path },

@@ -60,8 +60,8 @@ export function readEndpoint(text: string): Endpoint {
 }
 
 /** For commander: an address to listen on; `none` for none, an empty host for all addresses. */
-export function readListenAddress(text: string): Endpoint | undefined {
-  return text === "none" ? undefined : readEndpoint(text);
+export function readListenAddress(text: string): Endpoint | "none" {
+  return text === "none" ? text : readEndpoint(text);
 }
 
 /** For commander: a whole number within limits. */

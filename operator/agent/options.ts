@@ -44,7 +44,7 @@ interface RawOptions {
   readonly eventsPerSecond: number;
   readonly addressLines: number;
   readonly metadata: boolean;
-  readonly metricsAddress: Endpoint | undefined;
+  readonly metricsAddress: Endpoint | "none";
   readonly logLevel: LogLevel;
   readonly config?: string;
 }
@@ -211,7 +211,7 @@ export function resolveOptions(command: Command): AgentOptions {
     },
     manifests: raw.manifests,
     socketPath: resolve(raw.socket),
-    metricsAddress: raw.metricsAddress,
+    metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
   };
 }

@@ -93,6 +93,16 @@ export interface PolicyState {
   readonly problems: readonly Problem[];
 }
 
+/** Packets that went wrong behind a verdict, since the agent started: the kernel's XDP tracepoints. */
+export interface ExceptionCounts {
+  /** XDP_ABORTED, or an action that the driver does not know. */
+  readonly action: number;
+  /** Redirected packets that found no target or no room. */
+  readonly redirect: number;
+  /** Packets that a CPU's queue had no room for. */
+  readonly cpuQueueFull: number;
+}
+
 export interface EngineStatus {
   readonly node: string;
   readonly version: string;
@@ -108,6 +118,8 @@ export interface EngineStatus {
   readonly tables: readonly TableState[];
   /** Everything wrong with the input now. */
   readonly problems: readonly Problem[];
+  /** Missing where the kernel does not let them be traced. */
+  readonly exceptions?: ExceptionCounts;
   /** Last failed write to the kernel, if it is still failing. */
   readonly applyError?: string;
   readonly lastApply?: { readonly at: string; readonly milliseconds: number };

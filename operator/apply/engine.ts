@@ -99,6 +99,7 @@ class FirewallEngine implements Engine {
       inSync: this.#inSync,
       applyError: this.#applyError,
       lastApply: this.#lastApply,
+      exceptions: this.#need().exceptions?.counts(),
       sourceProblems: this.#sourceProblems,
     });
   }

@@ -5,6 +5,7 @@ import { Attachments } from "./attachments.js";
 import { captureEvents } from "./capture-events.js";
 import { clearInterfaceSlot, clearRuleSlot } from "./counters.js";
 import { type Datapath, openDatapath } from "./datapath.js";
+import { countExceptions, type ExceptionCounter } from "./exceptions.js";
 import { Firewall } from "./firewall.js";
 import { migrate, otherLayouts } from "./migrate.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -17,6 +18,7 @@ export interface Parts {
   readonly slots: RuleSlots;
   readonly firewall: Firewall;
   readonly attachments: Attachments;
+  readonly exceptions: ExceptionCounter | undefined;
   /** Folders of agents of other table layouts, to be removed when every link runs the new programs. */
   readonly oldLayouts: string[];
   /** Gives descriptors up; links, pins and tables stay in force. */
@@ -52,6 +54,7 @@ export async function openParts(
   const attachments = new Attachments(pinRoot, datapath, mode, log, (slot) =>
     clearInterfaceSlot(datapath, slot),
   );
+  const exceptions = await countExceptions(datapath, log);
   const watch: InterfaceWatch = watchInterfaces(onInterfaces);
   const stopEvents = captureEvents(datapath, (slot) => slots.owner(slot), onEvent);
   log.info({ folder: datapath.folder, adopted: datapath.adopted }, "datapath loaded");
@@ -60,11 +63,13 @@ export async function openParts(
     slots,
     firewall,
     attachments,
+    exceptions,
     oldLayouts,
     async close() {
       await firewall.settle();
       watch.close();
       stopEvents();
+      exceptions?.close();
       attachments.close();
       grace.close();
       datapath.close();

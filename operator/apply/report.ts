@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { Limits, layoutHash } from "../../datapath/generated/layout.js";
 import type {
   EngineStatus,
+  ExceptionCounts,
   InterfaceState,
   PolicyState,
   RuleState,
@@ -109,6 +110,7 @@ export interface StatusFacts {
   readonly inSync: boolean;
   readonly applyError: string | undefined;
   readonly lastApply: EngineStatus["lastApply"];
+  readonly exceptions: ExceptionCounts | undefined;
   readonly sourceProblems: readonly Problem[];
 }
 
@@ -126,6 +128,7 @@ export function describeStatus(picture: Picture, facts: StatusFacts): EngineStat
     policies: describePolicies(picture),
     tables: describeTables(picture),
     problems: [...facts.sourceProblems, ...picture.problems],
+    ...(facts.exceptions !== undefined && { exceptions: facts.exceptions }),
     ...(facts.applyError !== undefined && { applyError: facts.applyError }),
     ...(facts.lastApply !== undefined && { lastApply: facts.lastApply }),
   };

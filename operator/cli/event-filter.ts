@@ -1,5 +1,5 @@
 import type { EventState } from "../api/engine.js";
-import { ANY_CIDR, cidrContains, parseCidr } from "../model/cidr.js";
+import { ANY_CIDR, cidrContains, isFault, parseCidr, readCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import { globMatches } from "../compile/selectors.js";
 import { usageError } from "./errors.js";
@@ -68,10 +68,9 @@ export function createEventFilter(options: EventFilterOptions): EventFilter {
 }
 
 function isInside(address: string, cidrs: readonly Cidr[]): boolean {
-  // A mapped address, `::ffff:…`, is on the wire what no filter may name.
-  if (address.startsWith("::ffff:")) return false;
-  const exact = parseCidr(address, ANY_CIDR);
-  return cidrs.some((cidr) => cidrContains(cidr, exact));
+  const exact = readCidr(address, ANY_CIDR);
+  // An IPv4-mapped address can be on the wire, but is none that a filter may name.
+  return !isFault(exact) && cidrs.some((cidr) => cidrContains(cidr, exact));
 }
 
 function readProtocol(word: string): number {

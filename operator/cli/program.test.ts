@@ -63,7 +63,13 @@ test("help and version are no errors; help documents the exit codes", async () =
   assert.match((await run("--version")).out, /^\d+\.\d+\.\d+\n$/);
 });
 
-for (const words of ["nonsense", "status --nonsense", "status -o xml", "block", "rules --interval 1"]) {
+for (const words of [
+  "nonsense",
+  "status --nonsense",
+  "status -o xml",
+  "block",
+  "rules --interval 1",
+]) {
   test(`sluicectl ${words} is a usage error`, async () => {
     const { code, err, out } = await run(words);
     assert.equal(code, 2);
@@ -167,7 +173,9 @@ test("rules --watch shows rates from the counters' differences", async () => {
   await serve({
     rules: () => {
       packets += 100;
-      return rules.slice(0, 1).map((rule) => ({ ...rule, matched: { packets, bytes: packets * 60 } }));
+      return rules
+        .slice(0, 1)
+        .map((rule) => ({ ...rule, matched: { packets, bytes: packets * 60 } }));
     },
   });
   const ending = new AbortController();
@@ -271,7 +279,10 @@ test("trace sends the packet described to the only judged interface, and prints 
   const { code, out } = await run("trace tcp 10.0.0.1:1234 10.77.0.11:80 --flags SYN");
   assert.equal(code, 0);
   const lines = out.trimEnd().split("\n");
-  assert.match(lines[0] ?? "", /^packet +tcp 10\.0\.0\.1:1234 > 10\.77\.0\.11:80 SYN, 54 bytes, on eth0$/);
+  assert.match(
+    lines[0] ?? "",
+    /^packet +tcp 10\.0\.0\.1:1234 > 10\.77\.0\.11:80 SYN, 54 bytes, on eth0$/,
+  );
   assert.match(lines[1] ?? "", /^parse +IPv4 TCP, port 1234 to 80, flags SYN$/);
   assert.match(lines[2] ?? "", /^matched +edge\/bad: drop$/);
   assert.equal(lines[3], "DROP reason rule by edge/bad");
@@ -432,7 +443,9 @@ spec: {cidrs: [192.0.2.0/24]}
   assert.match(good.out, /2 +early +spam +Drop +\(uplinks\) +from set spamhaus/);
   assert.match(good.out, /4 +late +default +Drop \(audit\)/);
   assert.match(good.out, /1 file, 2 policies, 1 set, 0 errors, 0 warnings\n$/);
-  const chosen = JSON.parse((await run(`check -f ${manifests} --node-labels role=core -o json`)).out);
+  const chosen = JSON.parse(
+    (await run(`check -f ${manifests} --node-labels role=core -o json`)).out,
+  );
   assert.deepEqual(
     chosen.rules.map((rule: { policy: string; rule: string }) => `${rule.policy}/${rule.rule}`),
     ["early/web", "early/spam", "early/default"],
@@ -462,7 +475,10 @@ spec: {priority: 100, ingress: [{name: x, action: Drop, from: [{cidrSet: spamhou
   );
   const unknown = await run(`check -f ${manifests}`);
   assert.equal(unknown.code, 4);
-  assert.match(unknown.out, /spec\.ingress\[0\]\.from\[0\]\.cidrSet: there is no set spamhous.*spamhaus/);
+  assert.match(
+    unknown.out,
+    /spec\.ingress\[0\]\.from\[0\]\.cidrSet: there is no set spamhous.*spamhaus/,
+  );
   assert.match(unknown.out, /warning .* policy early has the priority 100, too, and comes first/);
   assert.equal((await run(`check -f ${manifests}/edge.yaml`)).code, 0);
   assert.equal((await run(`check -f ${manifests}/absent`)).code, 1);
@@ -517,7 +533,8 @@ for (const shell of ["zsh", "fish"]) {
   test(`the ${shell} completion names every command and its options`, async () => {
     const { code, out } = await run(`completion ${shell}`);
     assert.equal(code, 0);
-    for (const word of ["status", "rules", "trace", "cleanup", "completion"]) assert.match(out, new RegExp(word));
+    for (const word of ["status", "rules", "trace", "cleanup", "completion"])
+      assert.match(out, new RegExp(word));
     assert.match(out, shell === "fish" ? /-l watch/ : /--watch\[/);
   });
 }

@@ -12,6 +12,7 @@ export interface Check {
 /** Rules of the examples by what they are there for. */
 const rules = {
   scan: "known-bad/drop-known-bad",
+  failSafePort: "fail-safe/ssh",
   synLimit: "floods/syn-per-network",
   udpLimit: "floods/udp-per-network",
   trial: "candidate/benchmark-networks",
@@ -64,10 +65,13 @@ export function checkRequests(from: Snapshot, to: Snapshot): Check {
 export function checkScan(from: Snapshot, to: Snapshot): Check {
   const sent = sentBetween(from, to, "portScan");
   const dropped = matchedBetween(from, to, rules.scan);
+  const failSafe = matchedBetween(from, to, rules.failSafePort);
   return {
     name: "port scan",
-    passed: agreeAll(dropped, sent) && sum(sent) > 0,
-    detail: `${formatCount(sum(sent))} SYNs sent, ${formatCount(sum(dropped))} dropped by ${rules.scan}`,
+    passed: agreeAll(add(dropped, failSafe), sent) && sum(dropped) > 0,
+    detail:
+      `${formatCount(sum(sent))} SYNs sent, ${formatCount(sum(dropped))} dropped by ` +
+      `${rules.scan}, ${formatCount(sum(failSafe))} to port 22 accepted by ${rules.failSafePort}`,
   };
 }
 
@@ -124,7 +128,7 @@ export function checkTrial(from: Snapshot, to: Snapshot): Check {
     name: "policy on trial",
     passed: agreeAll(wouldDrop, floods) && isReached,
     detail:
-      `${formatCount(sum(wouldDrop))} of ${formatCount(sum(floods))} flood packets counted as ` +
+      `${formatCount(sum(floods))} flood packets sent, ${formatCount(sum(wouldDrop))} counted as ` +
       `would-drop by ${rules.trial}, and ${isReached ? "all" : "not all"} went on`,
   };
 }
@@ -144,30 +148,33 @@ export function checkEdit(
       dropped.every((count) => count > 0) &&
       behind.every((count) => agree(count, 0)),
     detail:
-      `in force on all nodes after ${formatCount(tookMs)} ms (at most ${formatCount(deadlineMs)}); then ` +
-      `${formatCount(sum(dropped))} dropped by ${rules.trial}, ${formatCount(sum(behind))} left for ${rules.udpLimit}`,
+      `in force on all nodes after ${formatCount(tookMs)} ms (at most ${formatCount(deadlineMs)}); ` +
+      `then ${formatCount(sum(dropped))} packets dropped by ${rules.trial}, ` +
+      `${formatCount(sum(behind))} left for ${rules.udpLimit}`,
   };
 }
 
 /** Between the snapshots an agent was killed under attack, and started again. */
-export function checkRestart(from: Snapshot, to: Snapshot, name: string): readonly Check[] {
-  const { succeeded, failed, synRetransmits, lastFailure } = requestsBetween(from, to, nodes);
+export function checkRestart(from: Snapshot, to: Snapshot): readonly Check[] {
+  const requests = requestsBetween(from, to, nodes);
   const floods = add(sentBetween(from, to, "udpFlood"), sentBetween(from, to, "synFlood"));
   const dropped = matchedBetween(from, to, rules.trial);
+  const { succeeded, failed, synRetransmits, lastFailure } = requests;
+  const why = lastFailure === undefined ? "" : `; last failure ${lastFailure}`;
   return [
     {
       name: "killed agent: requests",
       passed: failed === 0 && succeeded > 0 && synRetransmits === 0,
       detail:
-        `${formatCount(succeeded)} answered, ${failed} failed, ${synRetransmits} SYNs sent again ` +
-        `while the agent of ${name} was killed and started${lastFailure === undefined ? "" : `; ${lastFailure}`}`,
+        `${formatCount(succeeded)} answered, ${failed} failed, ` +
+        `${synRetransmits} SYNs sent again, from before the kill until after the restart${why}`,
     },
     {
       name: "killed agent: counters",
       passed: agreeAll(dropped, floods) && sum(floods) > 0,
       detail:
-        `${formatCount(sum(floods))} flood packets sent meanwhile, ${formatCount(sum(dropped))} counted by ` +
-        rules.trial,
+        `${formatCount(sum(floods))} flood packets sent meanwhile, ` +
+        `${formatCount(sum(dropped))} counted by ${rules.trial}`,
     },
   ];
 }

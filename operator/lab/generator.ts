@@ -1,6 +1,6 @@
 /**
- * Sends the hostile traffic out of `eth0` of its namespace: `node generator.js OBJECT JSON` with the
- * {@link TrafficGlobals}. Rates come over the channel; until then nothing is sent.
+ * Sends the hostile traffic out of `eth0` of its namespace: `node generator.js OBJECT JSON`, the JSON
+ * being {@link TrafficGlobals}. Rates come over the channel; until then nothing is sent.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { u32, u64 } from "../../datapath/codec.js";

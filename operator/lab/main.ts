@@ -25,8 +25,8 @@ const parentIntervalMs = 1000;
 
 const program = new Command("npm start --")
   .description(
-    "Three nodes in network namespaces, an agent on each, and real traffic: a web client, a port scan, a\n" +
-      "UDP flood and a SYN flood. Shows what each rule does; edit a file of the folder and watch.",
+    "Three nodes in network namespaces, an agent on each, and real traffic: a web client, a port\n" +
+      "scan, a UDP flood and a SYN flood. Shows what each rule does; edit a file and watch.",
   )
   .option("--folder <folder>", "manifests that the agents watch", examples)
   .option("--seconds <n>", "end after this time", parseSeconds)
@@ -34,7 +34,7 @@ const program = new Command("npm start --")
   .option("--keep", "with --once: leave the lab running afterwards, until Ctrl-C")
   .addHelpText(
     "after",
-    "\nNeeds root. Ctrl-C removes everything; what a killed lab left is removed at the next start.\n" +
+    "\nNeeds root. Ctrl-C removes everything; the next start removes what a killed lab left.\n" +
       "Exit status: 0; 1 when a check of --once failed or the lab could not be started.",
   );
 
@@ -87,7 +87,7 @@ function watchForEnd(end: () => void): void {
   }, parentIntervalMs).unref();
 }
 
-/** Waits for the work, or for the signal; what the work does after that is of no interest any more. */
+/** Waits for the work, or for the signal; what the work does after that is of no interest. */
 async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   const aborted = new Promise<void>((resolveAborted) => {
     signal.addEventListener("abort", () => resolveAborted());

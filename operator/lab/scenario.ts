@@ -79,7 +79,7 @@ export async function runScenario(
     checkSynFlood(atStart, afterAttack, seconds),
     checkTrial(atStart, afterAttack),
     checkEdit(afterEdit, laterOn, { tookMs, deadlineMs: editDeadlineMs }),
-    ...checkRestart(beforeKill, atEnd, victim.node.name),
+    ...checkRestart(beforeKill, atEnd),
   ];
 }
 

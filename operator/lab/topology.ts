@@ -129,8 +129,8 @@ function run(program: string, args: readonly string[], input = ""): string {
 }
 
 /**
- * Deletes namespaces, and with them their interfaces and what is attached to these. Those that do not
- * exist are skipped. End the processes inside first: a namespace lives on while one is there.
+ * Deletes namespaces, and with them their interfaces and what is attached to these. Those that are
+ * not there are skipped. End the processes inside first: a namespace lives on while one is there.
  *
  * @returns what could not be deleted, in the words of `ip`
  */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Hostile traffic of the lab. The generator runs these programs by BPF_PROG_TEST_RUN in live-frame mode on frames of
- * the right length: each run writes one whole packet and sends it out by the interface the frame "came" from.
- * A frame comes round again as the program left it, so every byte that matters is written every time.
+ * Hostile traffic of the lab. The generator runs these programs by BPF_PROG_TEST_RUN in live-frame
+ * mode on frames of the right length: each run writes one whole packet and sends it out by the
+ * interface the frame "came" from. A frame comes round again as the program left it, so every byte
+ * that matters is written every time.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -19,7 +20,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define MAX_NODES 16
 #define UDP_PAYLOAD 64
 
-/* Addresses in host order. Nodes have consecutive ones; MAC addresses of the lab are 02:00 and the IPv4 address. */
+/* Addresses in host order, consecutive for nodes. MAC addresses are 02:00 and the IPv4 address. */
 const volatile __u32 first_node = 0;
 const volatile __u32 node_count = 1;
 const volatile __u32 scanner = 0;
@@ -137,8 +138,8 @@ static __always_inline int send_frame(enum traffic traffic, __u32 node)
 	return XDP_TX;
 }
 
-static __always_inline int send_syn(struct xdp_md *ctx, enum traffic traffic, __u32 source, __u32 node,
-				    __u16 port)
+static __always_inline int send_syn(struct xdp_md *ctx, enum traffic traffic, __u32 source,
+				    __u32 node, __u16 port)
 {
 	struct ethhdr *ethernet = (void *)(long)ctx->data;
 	struct syn_packet *packet = (void *)(ethernet + 1);

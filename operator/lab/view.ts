@@ -120,11 +120,10 @@ function ruleTable(nodes: readonly NodeSample[], rows: number): readonly Line[] 
 }
 
 function mergeRules(nodes: readonly NodeSample[]): readonly MergedRule[] {
-  const keyOf = ({ policy, rule }: RuleState) => `${policy}/${rule}`;
   const states = new Map<string, RuleState>();
   for (const { agent } of nodes) {
     for (const { state } of agent?.rules ?? []) {
-      if (!states.has(keyOf(state))) states.set(keyOf(state), state);
+      if (!states.has(nameOf(state))) states.set(nameOf(state), state);
     }
   }
   // A stable sort: rules of one policy keep the order in which an agent lists them.
@@ -132,7 +131,7 @@ function mergeRules(nodes: readonly NodeSample[]): readonly MergedRule[] {
     .sort(([, left], [, right]) => comparePolicies(left, right))
     .map(([key, state]) => {
       const rates = nodes.map(({ agent }) =>
-        agent?.rules.find((rate) => keyOf(rate.state) === key),
+        agent?.rules.find((rate) => nameOf(rate.state) === key),
       );
       return { state, rates, busiest: Math.max(0, ...rates.map((rate) => rate?.matched ?? 0)) };
     })
@@ -141,6 +140,14 @@ function mergeRules(nodes: readonly NodeSample[]): readonly MergedRule[] {
 
 /** Packets per second; neighbour discovery alone would make a line that comes and goes. */
 const leastOfBuiltIn = 5;
+
+function nameOf({ policy, rule }: RuleState): string {
+  return `${policy}/${rule}`;
+}
+
+function labelOf({ action, mode }: RuleState): string {
+  return mode === "Audit" ? `${action} (audit)` : action;
+}
 
 function isBuiltIn({ policy }: RuleState): boolean {
   return policy === "fail-safe" || policy === "node-local";
@@ -154,16 +161,15 @@ function comparePolicies(left: RuleState, right: RuleState): number {
 
 function ruleLines(rules: readonly MergedRule[]): readonly Line[] {
   return rules.flatMap(({ state, rates }) => {
-    const { policy, rule, action, mode } = state;
+    const { action, mode } = state;
     const cells = (pick: (rate: RuleRate) => number) =>
       rates
         .map((rate) => (rate === undefined ? "–" : formatCount(pick(rate))).padStart(rateWidth))
         .join("");
-    const label = mode === "Audit" ? `${action} (audit)` : action;
     const style = mode === "Audit" ? "info" : actionStyle[action];
     const line: Line = [
-      ["plain", ` ${fit(`${policy}/${rule}`, ruleWidth)}`],
-      [style, label.padEnd(actionWidth)],
+      ["plain", ` ${fit(nameOf(state), ruleWidth)}`],
+      [style, labelOf(state).padEnd(actionWidth)],
       ["plain", cells((rate) => rate.matched)],
     ];
     if (!rates.some((rate) => (rate?.exceeded ?? 0) > 0)) return [line];
@@ -245,10 +251,7 @@ export function plainLines(sample: LabSample): readonly string[] {
       .sort((left, right) => right.matched - left.matched)
       .filter(({ matched }) => matched >= 0.5)
       .slice(0, 3)
-      .map(
-        ({ state, matched }) =>
-          `${state.policy}/${state.rule} ${state.action}${state.mode === "Audit" ? " (audit)" : ""} ${formatCount(matched)}/s`,
-      );
+      .map(({ state, matched }) => `${nameOf(state)} ${labelOf(state)} ${formatCount(matched)}/s`);
     const counts = `pass ${formatCount(verdicts.pass)}/s, drop ${formatCount(verdicts.drop)}/s`;
     return [`${time} ${name}: ${mode}, ${counts}, ${requests}`, ...top].join("; ");
   });

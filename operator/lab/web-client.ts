@@ -1,6 +1,6 @@
 /**
- * The outside client: `node web-client.js REQUESTS_PER_SECOND URL,URL …`, one argument per node. Each
- * request is a new connection, to each URL of a node in turn, so that every packet of a handshake
+ * The outside client: `node web-client.js REQUESTS_PER_SECOND URL,URL …`, one list per node. Each
+ * request is a new connection, to the URLs of a node in turn, so that every packet of a handshake
  * has to pass.
  */
 import { readFileSync } from "node:fs";

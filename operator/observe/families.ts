@@ -173,6 +173,13 @@ export const families: readonly Family[] = [
     status.lastApply === undefined ? [] : one(Date.parse(status.lastApply.at) / 1000),
   ),
   counter(
+    "xdp_exceptions",
+    "Packets that went wrong behind a verdict, by the kernel's XDP tracepoints.",
+    ["kind"],
+    ({ status }) =>
+      Object.entries(status.exceptions ?? {}).map(([kind, count]) => [{ kind }, count] as const),
+  ),
+  counter(
     "events_lost",
     "Sampled events lost to a full ring or the kernel's cap on their rate.",
     [],

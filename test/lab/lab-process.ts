@@ -56,7 +56,7 @@ export function runLab(args: readonly string[]): LabRun {
   };
 }
 
-/** Numbers of a running lab's network namespaces, which say later whether anything lives in them. */
+/** Numbers of a running lab's network namespaces, to find later what still lives in them. */
 export function namespaceNumbers(pid: number): readonly number[] {
   return namespacesOfLab(pid).map((name) => statSync(netnsPath(name)).ino);
 }
