@@ -1,12 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { Limits } from "../datapath/generated/layout.js";
-import {
-  defaultBpffs,
-  GracePeriod,
-  type IfIndex,
-  ifIndex,
-} from "../datapath/index.js";
+import { GracePeriod, type IfIndex, ifIndex } from "../datapath/index.js";
 import { readOutcomes } from "../operator/apply/counters.js";
 import { type Datapath, openDatapath } from "../operator/apply/datapath.js";
 import { compileDesired, SetContentCache } from "../operator/apply/desired.js";
@@ -21,6 +14,7 @@ import type {
   XdpCidrSetRecord,
   XdpPolicyRecord,
 } from "../operator/model/records.js";
+import { makePinFolder } from "./cleanup.js";
 
 /** What one firewall is to enforce on its one interface. */
 export interface World {
@@ -46,14 +40,14 @@ export const agentFailSafe = defaultFailSafe({ resolvers: [RESOLVER], apiServers
 /** The product's own programs, tables and compiler, without an agent around them. */
 export class Sluice {
   readonly datapath: Datapath;
-  readonly #pinRoot: string;
+  readonly #removePins: () => void;
   readonly #grace = new GracePeriod();
   readonly #cache = new SetContentCache();
   readonly #firewall: Firewall;
 
-  private constructor(datapath: Datapath, pinRoot: string) {
+  private constructor(datapath: Datapath, removePins: () => void) {
     this.datapath = datapath;
-    this.#pinRoot = pinRoot;
+    this.#removePins = removePins;
     const slots = new RuleSlots(datapath, () => undefined);
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, slots, targets);
@@ -61,13 +55,8 @@ export class Sluice {
 
   /** @param addressLines size of the address tables; sets of 1 M random addresses need the most there are */
   static async open(addressLines = 16384): Promise<Sluice> {
-    const pinRoot = mkdtempSync(join(defaultBpffs, `slb-${process.pid}-`));
-    try {
-      return new Sluice(await openDatapath({ pinRoot, addressLines, metadata: false }), pinRoot);
-    } catch (error) {
-      rmSync(pinRoot, { recursive: true });
-      throw error;
-    }
+    const { path, remove } = makePinFolder();
+    return new Sluice(await openDatapath({ pinRoot: path, addressLines, metadata: false }), remove);
   }
 
   /** Lets packets of this interface be judged by the rules. */
@@ -110,7 +99,7 @@ export class Sluice {
     await this.#firewall.settle();
     this.#grace.close();
     this.datapath.close();
-    rmSync(this.#pinRoot, { recursive: true });
+    this.#removePins();
   }
 }
 

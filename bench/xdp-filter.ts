@@ -1,9 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   BpfObject,
   bytes,
-  defaultBpffs,
   PerCpuMap,
   possibleCpus,
   type Program,
@@ -14,6 +13,7 @@ import {
 } from "../datapath/index.js";
 import { SluiceError } from "../operator/errors.js";
 import type { V6Addresses } from "./addresses.js";
+import { makePinFolder } from "./cleanup.js";
 import type { Verdicts } from "./sluice.js";
 
 /** Blocks by source and destination address, of IPv4 and IPv6; everything else passes. */
@@ -28,27 +28,27 @@ const SHIPPED_ENTRIES = 10_000;
 export class XdpFilter {
   readonly program: Program;
   readonly #statistics: PerCpuMap<number, Uint8Array>;
-  readonly #pinFolder: string;
+  readonly #removePins: () => void;
 
   private constructor(
     program: Program,
     statistics: PerCpuMap<number, Uint8Array>,
-    pinFolder: string,
+    removePins: () => void,
   ) {
     this.program = program;
     this.#statistics = statistics;
-    this.#pinFolder = pinFolder;
+    this.#removePins = removePins;
   }
 
   /** @param v4 in host order */
   static async open(blocked: { readonly v4?: Uint32Array; readonly v6?: V6Addresses }) {
     const { v4 = new Uint32Array(), v6 } = blocked;
-    const pinFolder = mkdtempSync(join(defaultBpffs, `slb-${process.pid}-`));
+    const { path, remove } = makePinFolder();
     const object = BpfObject.open(join(objectFolder(), OBJECT));
     try {
       /* The object asks to be pinned where the tool expects it. */
       for (const map of object.maps.values()) {
-        if (!map.isGlobals) map.setPinPath(join(pinFolder, map.name));
+        if (!map.isGlobals) map.setPinPath(join(path, map.name));
       }
       object.map("filter_ipv4").setMaxEntries(Math.max(SHIPPED_ENTRIES, v4.length));
       object.map("filter_ipv6").setMaxEntries(Math.max(SHIPPED_ENTRIES, v6?.high.length ?? 0));
@@ -59,10 +59,7 @@ export class XdpFilter {
         fill(new PerCpuMap(object.takeMap("filter_ipv6"), bytes(16), u64), v6Entries(v6, value));
       }
       const statistics = new PerCpuMap(object.takeMap("xdp_stats_map"), u32, bytes(16));
-      return new XdpFilter(object.takeProgram(PROGRAM), statistics, pinFolder);
-    } catch (error) {
-      rmSync(pinFolder, { recursive: true });
-      throw error;
+      return new XdpFilter(object.takeProgram(PROGRAM), statistics, remove);
     } finally {
       object.close();
     }
@@ -77,7 +74,7 @@ export class XdpFilter {
   close(): void {
     this.program.close();
     this.#statistics.close();
-    rmSync(this.#pinFolder, { recursive: true });
+    this.#removePins();
   }
 }
 

@@ -61,13 +61,16 @@ static __always_inline struct line *line_at(void *table, __u32 index)
 	return bpf_map_lookup_elem(table, &index);
 }
 
+/* The compiler drops a mask that it can prove useless; the verifier of older kernels cannot follow the proof. */
 static __always_inline __u32 half_at(const struct line *line, __u32 index)
 {
+	asm volatile("" : "+r"(index));
 	return ((const __u16 *)line->words)[index & 31];
 }
 
 static __always_inline __u32 word_at(const struct line *line, __u32 index)
 {
+	asm volatile("" : "+r"(index));
 	return ((const __u32 *)line->words)[index & 15];
 }
 
@@ -85,15 +88,18 @@ static __always_inline bool bit_at(const struct line *line, __u32 bit)
 	return line->words[(bit >> 6) & 7] >> (bit & 63) & 1;
 }
 
-/* `address` in host order. */
-static __always_inline __u32 address_class_v4(const struct generation *generation, __u32 address)
+/*
+ * `half`: of the top table; `address` in host order. A global function, like those below, is proved once, not once per
+ * path that leads to it.
+ */
+__noinline int address_class_v4(__u32 half, __u32 address)
 {
 	struct line *line = line_at(&v4_touched, address >> 17);
 	__u32 word, rank;
 
 	if (!line || !bit_at(line, (address >> 8) & 511))
 		return CLASS_V4_DEFAULT;
-	line = line_at(&v4_top, generation->v4_half * V4_TOP_LINES + (address >> 20));
+	line = line_at(&v4_top, half * V4_TOP_LINES + (address >> 20));
 	if (!line)
 		return CLASS_V4_DEFAULT;
 	word = word_at(line, address >> 16);
@@ -147,7 +153,7 @@ __noinline int opaque(__u32 value)
 
 /*
  * Class of an address that no prefix of /48 or longer touches. `first`: first line of the `count` intervals, of which
- * the first starts at 0; `prefix`: upper 48 bits. A global function is proved once, not once per path that calls it.
+ * the first starts at 0; `prefix`: upper 48 bits.
  */
 __noinline int short_class_v6(__u32 first, __u32 count, __u64 prefix)
 {
@@ -211,9 +217,17 @@ static __always_inline __u32 hash_v6_prefix(__u64 prefix)
 	return hash ^ hash >> 13;
 }
 
-/* `high` and `low`: halves of the address in host order. */
-static __always_inline __u32 address_class_v6(const struct generation *generation, __u64 high, __u64 low)
+/* `index`: of the generation; `high` and `low`: halves of the address in host order. */
+__noinline int address_class_v6(__u32 index, __u64 high, __u64 low)
 {
+	__u32 zero = 0;
+	struct control *table = bpf_map_lookup_elem(&control, &zero);
+	const struct generation *generation;
+
+	if (!table)
+		return CLASS_V6_DEFAULT;
+	generation = &table->generations[index & 1];
+
 	__u64 prefix = high >> 16;
 	__u32 hash = hash_v6_prefix(prefix);
 	struct line *line = line_at(&v6_touched, hash >> 17);
@@ -251,11 +265,12 @@ static __always_inline __u64 address_half(const __u32 *words)
 }
 
 /* `address` in network order, IPv4 in its first word. */
-static __always_inline __u32 address_class(const struct generation *generation, __u8 family, const __u32 *address)
+static __always_inline __u32 address_class(const struct generation *generation, const struct packet *packet,
+					   const __u32 *address)
 {
-	if (family == 4)
-		return address_class_v4(generation, bpf_ntohl(address[0]));
-	return address_class_v6(generation, address_half(address), address_half(address + 2));
+	if (packet->family == 4)
+		return address_class_v4(generation->v4_half, bpf_ntohl(address[0]));
+	return address_class_v6(packet->generation, address_half(address), address_half(address + 2));
 }
 
 #endif

@@ -93,13 +93,13 @@ static __always_inline bool look_up_fields(const struct generation *generation, 
 	found->source = found->destination = found->port = same;
 	found->source_port = found->detail = found->traits = same;
 	if (fields & FIELD_SOURCE) {
-		class = address_class(generation, packet->family, packet->source);
+		class = address_class(generation, packet, packet->source);
 		found->source = bitmap_of(generation, 0, class);
 		if (trace)
 			trace->source_class = class;
 	}
 	if (fields & FIELD_DESTINATION) {
-		class = address_class(generation, packet->family, packet->destination);
+		class = address_class(generation, packet, packet->destination);
 		found->destination = bitmap_of(generation, BITMAPS_DESTINATION, class);
 		if (trace)
 			trace->destination_class = class;

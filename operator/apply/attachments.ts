@@ -24,10 +24,12 @@ import type { Datapath } from "./datapath.js";
 /** Names Sluice's filter on kernels without tcx. */
 export const CLSACT = { handle: 0x51, priority: 0xc0de } as const;
 
+const PIN_NAME = /^(?:xdp|egress)-(\d+)$/;
+
 /** One interface that policies judge, and what holds the programs on it. */
 interface Attached {
   readonly index: IfIndex;
-  readonly name: string;
+  name: string;
   xdp: Link | undefined;
   mode: XdpMode | "none";
   egress: "tcx" | "clsact" | undefined;
@@ -101,11 +103,29 @@ export class Attachments {
     for (const index of wanted) {
       const found = present.get(index);
       if (found === undefined) continue;
-      const attached = this.#attached.get(index) ?? this.#adopt(found);
-      this.#attached.set(index, attached);
+      const attached = this.#of(found);
       this.#reconcileXdp(attached);
-      this.#reconcileEgress(attached, rememberConnections);
+      if (rememberConnections) this.#watchEgress(attached);
+      else this.#detachEgress(attached);
     }
+  }
+
+  /**
+   * Lets this agent's program remember the connections that leave by the interfaces of these slots. Rules that rely on
+   * it come after it: a reply must not meet a default drop before its request was seen.
+   *
+   * @returns whether some interface was not watched before
+   */
+  watchEgress(slots: readonly number[]): boolean {
+    const wanted = new Set(slots);
+    let isNew = false;
+    for (const found of listInterfaces()) {
+      const slot = this.#slots.get(found.index);
+      if (slot !== undefined && wanted.has(slot)) {
+        isNew = this.#watchEgress(this.#of(found)) || isNew;
+      }
+    }
+    return isNew;
   }
 
   states(): readonly AttachmentState[] {
@@ -129,7 +149,10 @@ export class Attachments {
   }
 
   #known(): readonly number[] {
-    const pinned = listPins(this.#folder).map((name) => Number(name.split("-")[1]));
+    const pinned = listPins(this.#folder).flatMap((name) => {
+      const index = PIN_NAME.exec(name)?.[1];
+      return index === undefined ? [] : [Number(index)];
+    });
     return [...new Set([...pinned, ...this.#attached.keys(), ...this.#slots.keys()])];
   }
 
@@ -137,23 +160,21 @@ export class Attachments {
     return join(this.#folder, `${kind}-${index}`);
   }
 
-  /** Takes over what an earlier agent left on the interface. */
-  #adopt({ index, name }: NetworkInterface): Attached {
-    const attached: Attached = {
-      index,
-      name,
-      xdp: this.#openLink("xdp", index),
-      mode: "none",
-      egress: undefined,
-      egressLink: this.#openLink("egress", index),
-      message: undefined,
-    };
-    if (attached.egressLink !== undefined) attached.egress = "tcx";
-    if (attached.xdp !== undefined) {
-      attached.xdp.update(this.#datapath.uplink);
-      attached.mode = modeOf(index, attached.xdp) ?? "none";
+  #of({ index, name }: NetworkInterface): Attached {
+    let attached = this.#attached.get(index);
+    if (attached === undefined) {
+      attached = {
+        index,
+        name,
+        xdp: undefined,
+        mode: "none",
+        egress: undefined,
+        egressLink: undefined,
+        message: undefined,
+      };
+      this.#attached.set(index, attached);
     }
-    attached.egressLink?.update(this.#datapath.uplinkEgress);
+    attached.name = name;
     return attached;
   }
 
@@ -169,8 +190,24 @@ export class Attachments {
   }
 
   #reconcileXdp(attached: Attached): void {
-    if (attached.xdp !== undefined) return;
     const { index, name } = attached;
+    if (attached.xdp !== undefined) {
+      if (attached.xdp.info().ifIndex === index) return;
+      /* The interface went, and another one came with its number before anybody looked. */
+      this.#dropXdp(attached);
+    }
+    const adopted = this.#openLink("xdp", index);
+    if (adopted !== undefined) {
+      adopted.update(this.#datapath.uplink);
+      attached.xdp = adopted;
+      attached.mode = modeOf(index, adopted) ?? "none";
+      if (attached.mode !== this.#mode) {
+        attached.message =
+          `it stays in ${attached.mode} mode, as an earlier agent attached it: ` +
+          "a change would leave it without a program for a moment";
+      }
+      return;
+    }
     try {
       const made = attachXdp(this.#datapath.uplink, index, {
         mode: this.#mode,
@@ -191,21 +228,40 @@ export class Attachments {
     }
   }
 
-  #reconcileEgress(attached: Attached, wanted: boolean): void {
-    if (wanted === (attached.egress !== undefined)) return;
-    if (!wanted) {
-      this.#detachEgress(attached);
-      return;
+  #dropXdp(attached: Attached): void {
+    attached.xdp?.close();
+    attached.xdp = undefined;
+    attached.mode = "none";
+    this.#unpin("xdp", attached.index);
+    this.#clearSlot(this.#slots.get(attached.index) ?? 0);
+  }
+
+  /** @returns whether nobody watched it before */
+  #watchEgress(attached: Attached): boolean {
+    const { index, egressLink } = attached;
+    if (egressLink !== undefined && egressLink.info().ifIndex !== index) {
+      egressLink.close();
+      attached.egressLink = undefined;
+      attached.egress = undefined;
+      this.#unpin("egress", index);
+    }
+    if (attached.egress !== undefined) return false;
+    attached.egressLink = this.#openLink("egress", index);
+    if (attached.egressLink !== undefined) {
+      attached.egressLink.update(this.#datapath.uplinkEgress);
+      attached.egress = "tcx";
+      return false;
     }
     try {
-      attached.egressLink = attachTcx(this.#datapath.uplinkEgress, attached.index, "egress");
-      attached.egressLink.pin(this.#pin("egress", attached.index));
+      attached.egressLink = attachTcx(this.#datapath.uplinkEgress, index, "egress");
+      attached.egressLink.pin(this.#pin("egress", index));
       attached.egress = "tcx";
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== "SLUICE_TCX_UNSUPPORTED") throw error;
-      attachClsact(this.#datapath.uplinkEgress, this.#filter(attached.index));
+      attachClsact(this.#datapath.uplinkEgress, this.#filter(index));
       attached.egress = "clsact";
     }
+    return true;
   }
 
   #filter(index: IfIndex) {
@@ -214,6 +270,7 @@ export class Attachments {
 
   #detachEgress(attached: Attached): void {
     if (attached.egress === "clsact") detachClsact(this.#filter(attached.index));
+    attached.egressLink ??= this.#openLink("egress", attached.index);
     attached.egressLink?.detach();
     attached.egressLink?.close();
     attached.egressLink = undefined;

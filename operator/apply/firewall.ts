@@ -29,6 +29,12 @@ export interface DesiredFirewall {
 type Half = 0 | 1;
 
 /**
+ * Called right before rules with a default drop come into force, with the slots of the interfaces that they judge, and
+ * whether the egress program forgot connections until now.
+ */
+export type RememberConnections = (judgedSlots: readonly number[], isNew: boolean) => void;
+
+/**
  * Brings the tables to a desired state in an order that never shows a packet half a change:
  *
  *   1. sets gain and lose addresses in place, each address by one store; classes that are new to the rules in force
@@ -41,6 +47,7 @@ export class Firewall {
   readonly #grace: GracePeriod;
   readonly #slots: RuleSlots;
   readonly #targets: RedirectTargets;
+  readonly #onRemember: RememberConnections;
   #addresses: AddressTable | undefined;
   #rules: RuleTables | undefined;
   #rulesText = "";
@@ -203,6 +210,7 @@ export class Firewall {
     rulesHalf: Half,
   ): void {
     const { control } = this.#datapath;
+    if (rules.hasDefaultDrop) this.#rememberConnections(desired.judgedSlots);
     const active = this.#active();
     const index = other(active);
     const rate = desired.eventsPerSecond;
@@ -225,6 +233,16 @@ export class Firewall {
     );
     Atomics.store(control.u32, Control.offsets.active / 4, index);
     this.#replacedIsFree = this.#grace.wait();
+  }
+
+  /** Under the rules that are still in force, to which it means nothing. */
+  #rememberConnections(judgedSlots: readonly number[]): void {
+    const { u32 } = this.#datapath.control;
+    const at = Control.offsets.generations + this.#active() * Generation.size;
+    const flags = (at + Generation.offsets.flags) / 4;
+    const isNew = (u32[flags]! & GenerationFlags.GENERATION_CONNECTIONS) === 0;
+    u32[flags]! |= GenerationFlags.GENERATION_CONNECTIONS;
+    this.#onRemember(judgedSlots, isNew);
   }
 
   /** Waits for what goes on behind changes that are through; before the datapath is closed. */

@@ -10,6 +10,8 @@ export interface ProcessOptions {
   /** Compiled script, relative to this folder, such as `web-server.js`; or an absolute path. */
   readonly script: string;
   readonly args: readonly string[];
+  /** Keeps all of its threads on one CPU. */
+  readonly onOneCpu?: boolean;
   /** Gets what the process prints. */
   readonly logPath: string;
   /** What the process sends with `process.send`; absent: it has no channel to this one. */
@@ -47,8 +49,9 @@ export function startProcess(options: ProcessOptions): LabProcess {
   const script = fileURLToPath(new URL(options.script, import.meta.url));
   const hasChannel = options.onMessage !== undefined;
   const inside = ["nsenter", `--net=${options.namespacePath}`];
+  const pinned = options.onOneCpu === true ? ["taskset", "-c", lastCpu()] : [];
   const command = [process.execPath, "--enable-source-maps", script, ...options.args];
-  const child = spawn("setpriv", ["--pdeathsig", "KILL", ...inside, ...command], {
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", ...inside, ...pinned, ...command], {
     detached: true,
     stdio: ["ignore", log, log, ...(hasChannel ? (["ipc"] as const) : [])],
   });
@@ -88,6 +91,12 @@ export function startProcess(options: ProcessOptions): LabProcess {
       clearTimeout(timer);
     },
   };
+}
+
+/** The last of the CPUs that this process may use; the first has most interrupts. */
+function lastCpu(): string {
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+  return /\d+$/.exec(list ?? "")?.[0] ?? "0";
 }
 
 /** Identity of a process: numbers are used again, but not at the same clock tick. */

@@ -59,6 +59,9 @@ export async function startTraffic(topology: Topology, start: StartProcess): Pro
       name: "traffic generator",
       namespacePath: attacker.namespacePath,
       script: "generator.js",
+      // The kernel receives frames on the CPU that sent them, before it sends the next ones; a
+      // sender on another CPU than the receiver would overrun the ring of the veth.
+      onOneCpu: true,
       args: [trafficObject, JSON.stringify(trafficGlobals(topology))],
     }),
   ]);

@@ -1,0 +1,58 @@
+/** What the parts of the bench hand to the report. */
+
+/** One table of the report. */
+export interface Section {
+  readonly title: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** Sentences below the table. */
+  readonly notes: readonly string[];
+}
+
+/** A figure that Sluice is meant to reach, and what this run gave. */
+export interface Target {
+  readonly what: string;
+  /** Such as `≤ 2.5 × the empty program`. */
+  readonly goal: string;
+  readonly measured: string;
+  readonly isReached: boolean;
+}
+
+export interface PartResult {
+  readonly sections: readonly Section[];
+  readonly targets: readonly Target[];
+}
+
+/** What one part is asked for. */
+export interface PartOptions {
+  readonly quick: boolean;
+  /** Only what has this in its name; empty: all. */
+  readonly only: string;
+}
+
+/** Several rounds of one measurement. */
+export interface Spread {
+  readonly min: number;
+  readonly median: number;
+}
+
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median =
+    sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return { min: sorted[0]!, median };
+}
+
+/** Three significant digits, and none behind the point from 100 on. */
+export function formatNumber(value: number): string {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+export function formatRatio(ratio: number): string {
+  return ratio.toFixed(2);
+}
