@@ -5,7 +5,7 @@ export type Random = () => number;
 
 /** The generator of Marsaglia's "Xorshift RNGs" (2003) with period 2^32 − 1, mixed once more at the end. */
 export function seededRandom(seed: number): Random {
-  let state = seed | 1;
+  let state = Math.imul(2 * seed + 1, 0x9e3779b1);
   return () => {
     state ^= state << 13;
     state ^= state >>> 17;

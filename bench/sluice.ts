@@ -1,5 +1,5 @@
 import { Limits } from "../datapath/generated/layout.js";
-import { GracePeriod, type IfIndex, ifIndex } from "../datapath/index.js";
+import { GracePeriod, type IfIndex, ifIndex, type Program } from "../datapath/index.js";
 import { readOutcomes } from "../operator/apply/counters.js";
 import { type Datapath, openDatapath } from "../operator/apply/datapath.js";
 import { compileDesired, SetContentCache } from "../operator/apply/desired.js";
@@ -53,10 +53,15 @@ export class Sluice {
     this.#firewall = new Firewall(datapath, this.#grace, slots, targets);
   }
 
-  /** @param addressLines size of the address tables; sets of 1 M random addresses need the most there are */
-  static async open(addressLines = 16384): Promise<Sluice> {
+  /** With tables of the sizes that an agent gives them by default. */
+  static async open(): Promise<Sluice> {
     const { path, remove } = makePinFolder();
+    const addressLines = Limits.MAX_ADDRESS_LINES;
     return new Sluice(await openDatapath({ pinRoot: path, addressLines, metadata: false }), remove);
+  }
+
+  get program(): Program {
+    return this.datapath.uplink;
   }
 
   /** Lets packets of this interface be judged by the rules. */
@@ -103,7 +108,6 @@ export class Sluice {
   }
 }
 
-export const largestAddressTable = Limits.MAX_ADDRESS_LINES;
 /** The test runner names an interface of this namespace; only the loopback is sure to exist. */
 export const loopback = ifIndex(1);
 

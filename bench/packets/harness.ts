@@ -7,10 +7,10 @@ import {
   type Program,
   testRun,
   u32,
-} from "../datapath/index.js";
-import { loopback } from "./sluice.js";
+} from "../../datapath/index.js";
+import { loopback } from "../sluice.js";
 
-const OBJECT = fileURLToPath(new URL("../bpf/harness.o", import.meta.url));
+const OBJECT = fileURLToPath(new URL("../../bpf/harness.o", import.meta.url));
 
 /** Sources that {@link Harness} sends from in turn. */
 export type Sources =
@@ -61,21 +61,15 @@ export class Harness {
   }
 
   /**
-   * Time of one packet in nanoseconds of this thread's CPU, all that the test runner does included. The kernel's
-   * own figure is cut to whole nanoseconds and counts the time that other threads took.
+   * CPU time of this process in nanoseconds for `repeat` packets, all that the test runner does included. The kernel's
+   * own figure per packet is cut to whole nanoseconds, and counts the time that other processes took.
    */
   time(program: Program, packet: Uint8Array, sources: Sources | undefined, repeat: number): number {
     const run = this.#prepare(program, sources);
     const before = process.cpuUsage();
-    this.#run(run, packet, repeat);
+    testRun(run, { packet, context: { ingress: loopback }, repeat });
     const { user, system } = process.cpuUsage(before);
-    return ((user + system) * 1000) / repeat;
-  }
-
-  /** Runs without measuring, once per source; returns the verdict of the last packet. */
-  warmUp(program: Program, packet: Uint8Array, sources: Sources | undefined): number {
-    const count = sources === undefined ? 16 : sources.family === 4 ? sourceCount.v4 : sourceCount.v6;
-    return this.#run(this.#prepare(program, sources), packet, count);
+    return (user + system) * 1000;
   }
 
   close(): void {
@@ -96,9 +90,5 @@ export class Harness {
     }
     this.#v6.bytes.set(sources.bytes);
     return this.#varyV6;
-  }
-
-  #run(program: Program, packet: Uint8Array, repeat: number): number {
-    return testRun(program, { packet, context: { ingress: loopback }, repeat }).verdict;
   }
 }

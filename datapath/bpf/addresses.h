@@ -89,17 +89,14 @@ static __always_inline bool bit_at(const struct line *line, __u32 bit)
 }
 
 /*
- * `half`: of the top table; `address` in host order. A global function, like those below, is proved once, not once per
- * path that leads to it.
+ * Class of an address whose /24 is touched. `half`: of the top table; `address` in host order. A global function, like
+ * those below, is proved once, not once per path that leads to it.
  */
-__noinline int address_class_v4(__u32 half, __u32 address)
+__noinline int touched_class_v4(__u32 half, __u32 address)
 {
-	struct line *line = line_at(&v4_touched, address >> 17);
+	struct line *line = line_at(&v4_top, half * V4_TOP_LINES + (address >> 20));
 	__u32 word, rank;
 
-	if (!line || !bit_at(line, (address >> 8) & 511))
-		return CLASS_V4_DEFAULT;
-	line = line_at(&v4_top, half * V4_TOP_LINES + (address >> 20));
 	if (!line)
 		return CLASS_V4_DEFAULT;
 	word = word_at(line, address >> 16);
@@ -262,6 +259,15 @@ __noinline int address_class_v6(__u32 index, __u64 high, __u64 low)
 static __always_inline __u64 address_half(const __u32 *words)
 {
 	return (__u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
+}
+
+static __always_inline __u32 address_class_v4(__u32 half, __u32 address)
+{
+	struct line *line = line_at(&v4_touched, address >> 17);
+
+	if (!line || !bit_at(line, (address >> 8) & 511))
+		return CLASS_V4_DEFAULT;
+	return touched_class_v4(half, address);
 }
 
 /* `address` in network order, IPv4 in its first word. */

@@ -65,15 +65,15 @@ test("defaults are those of the help", () => {
 });
 
 test("every option can come from the command line", () => {
-  const options = read(
-    ...["--manifests", "/m", "--node-name", "n1", "--node-labels", "role=edge,a.b/c=,x=1"],
-    ...["--uplinks", "eth*, bond?", "--mode", "generic", "--pin-root", "/sys/fs/bpf/a"],
-    ...["--state-folder", "/s", "--socket", "/s/a.sock", "--unparsable", "Pass"],
-    ...["--api-server", "10.0.0.1:6443", "--api-server", "[2001:db8::1]:6443"],
-    ...["--confirm-probe", "10.0.0.1:6443,10.0.0.2:22", "--events-per-second", "0"],
-    ...["--address-lines", "2048", "--metadata", "--metrics-address", "none"],
-    ...["--log-level", "debug"],
-  );
+  const words = `
+    --manifests /m --node-name n1 --node-labels role=edge,a.b/c=,x=1
+    --uplinks eth*,bond? --mode generic --pin-root /sys/fs/bpf/a
+    --state-folder /s --socket /s/a.sock --unparsable Pass
+    --api-server 10.0.0.1:6443 --api-server [2001:db8::1]:6443
+    --confirm-probe 10.0.0.1:6443,10.0.0.2:22 --events-per-second 0
+    --address-lines 2048 --metadata --metrics-address none --log-level debug
+  `;
+  const options = read(...words.trim().split(/\s+/));
   assert.deepEqual(options.engine.nodeLabels, { role: "edge", "a.b/c": "", x: "1" });
   assert.deepEqual(options.engine.uplinks, ["eth*", "bond?"]);
   assert.deepEqual(options.engine.apiServers, ["10.0.0.1:6443", "[2001:db8::1]:6443"]);

@@ -240,7 +240,7 @@ test("an agent that does not answer in time is an error", async () => {
 async function nextLine(lines: AsyncIterator<EventLine>): Promise<EventLine> {
   const next = await lines.next();
   assert.equal(next.done, false);
-  return next.value as EventLine;
+  return next.value;
 }
 
 test("events are streamed in order, and asked for only while somebody reads", async () => {

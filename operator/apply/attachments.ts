@@ -121,8 +121,12 @@ export class Attachments {
     let isNew = false;
     for (const found of listInterfaces()) {
       const slot = this.#slots.get(found.index);
-      if (slot !== undefined && wanted.has(slot)) {
+      if (slot === undefined || !wanted.has(slot)) continue;
+      try {
         isNew = this.#watchEgress(this.#of(found)) || isNew;
+      } catch (error) {
+        /* It has just gone; nothing comes back through it. */
+        if (!(error instanceof SluiceError) || error.code !== "SLUICE_NO_INTERFACE") throw error;
       }
     }
     return isNew;

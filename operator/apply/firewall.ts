@@ -57,11 +57,18 @@ export class Firewall {
   /** Something went wrong half way: the next change builds everything anew. */
   #isBroken = false;
 
-  constructor(datapath: Datapath, grace: GracePeriod, slots: RuleSlots, targets: RedirectTargets) {
+  constructor(
+    datapath: Datapath,
+    grace: GracePeriod,
+    slots: RuleSlots,
+    targets: RedirectTargets,
+    onRemember: RememberConnections = () => undefined,
+  ) {
     this.#datapath = datapath;
     this.#grace = grace;
     this.#slots = slots;
     this.#targets = targets;
+    this.#onRemember = onRemember;
   }
 
   get generation(): Generation {

@@ -43,17 +43,33 @@ export function migrate(
   slots: RuleSlots,
   log: pino.Logger,
 ): void {
-  const maps = join(folder, "maps");
-  for (const [what, move] of [
-    ["counters", () => moveCounters(maps, datapath, slots)],
-    ["connections", () => moveConnections(maps, datapath)],
-  ] as const) {
+  takeOver(folder, "counters", log, (maps) => moveCounters(maps, datapath, slots));
+  moveConnections(folder, datapath, log);
+}
+
+/** Copies the connections that are in the tables of another layout now. */
+export function moveConnections(folder: string, datapath: Datapath, log: pino.Logger): void {
+  takeOver(folder, "connections", log, (maps) => {
+    const old = BpfMap.openPinned(join(maps, "connections"), ConnectionKey, Connection);
     try {
-      log.info({ folder, moved: move() }, `${what} taken over from another table layout`);
-    } catch (error) {
-      if (!(error instanceof SluiceError)) throw error;
-      log.warn({ folder, code: error.code }, `${what} are left behind: ${error.message}`);
+      return datapath.connections.updateAll(old.entries());
+    } finally {
+      old.close();
     }
+  });
+}
+
+function takeOver(
+  folder: string,
+  what: string,
+  log: pino.Logger,
+  move: (maps: string) => number,
+): void {
+  try {
+    log.info({ folder, moved: move(join(folder, "maps")) }, `${what} taken over from another table layout`);
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error;
+    log.warn({ folder, code: error.code }, `${what} are left behind: ${error.message}`);
   }
 }
 
@@ -106,14 +122,5 @@ function readOwners(path: string): readonly { readonly slot: number; readonly ow
     return owners;
   } finally {
     names.close();
-  }
-}
-
-function moveConnections(maps: string, datapath: Datapath): number {
-  const old = BpfMap.openPinned(join(maps, "connections"), ConnectionKey, Connection);
-  try {
-    return datapath.connections.updateAll(old.entries());
-  } finally {
-    old.close();
   }
 }

@@ -7,9 +7,10 @@ import { clearInterfaceSlot, clearRuleSlot } from "./counters.js";
 import { type Datapath, openDatapath } from "./datapath.js";
 import { countExceptions, type ExceptionCounter } from "./exceptions.js";
 import { Firewall } from "./firewall.js";
-import { migrate, otherLayouts } from "./migrate.js";
+import { migrate, moveConnections, otherLayouts } from "./migrate.js";
 import { RedirectTargets } from "./redirect-targets.js";
 import { RuleSlots } from "./rule-slots.js";
+import { seedConnections } from "./seed-connections.js";
 import { StateFile } from "./state-file.js";
 
 /** The kernel side of a running engine. */
@@ -50,10 +51,18 @@ export async function openParts(
     new Map(Object.entries(places.read() ?? {})),
     (map) => places.write(Object.fromEntries(map)),
   );
-  const firewall = new Firewall(datapath, grace, slots, targets);
   const attachments = new Attachments(pinRoot, datapath, mode, log, (slot) =>
     clearInterfaceSlot(datapath, slot),
   );
+  const firewall = new Firewall(datapath, grace, slots, targets, (judgedSlots, isNew) => {
+    if (attachments.watchEgress(judgedSlots) || isNew) {
+      log.info({ connections: seedConnections(datapath) }, "open connections are remembered");
+    }
+    /* The programs of the other layout remembered what left until this moment. */
+    if (!datapath.adopted) {
+      for (const folder of oldLayouts) moveConnections(folder, datapath, log);
+    }
+  });
   const exceptions = await countExceptions(datapath, log);
   const watch: InterfaceWatch = watchInterfaces(onInterfaces);
   const stopEvents = captureEvents(datapath, (slot) => slots.owner(slot), onEvent);

@@ -148,8 +148,8 @@ export function checkEdit(
       dropped.every((count) => count > 0) &&
       behind.every((count) => agree(count, 0)),
     detail:
-      `in force on all nodes after ${formatCount(tookMs)} ms (at most ${formatCount(deadlineMs)}); ` +
-      `then ${formatCount(sum(dropped))} packets dropped by ${rules.trial}, ` +
+      `in force on all nodes after ${formatCount(tookMs)} ms ` +
+      `(at most ${formatCount(deadlineMs)}); then ${formatCount(sum(dropped))} packets dropped by ${rules.trial}, ` +
       `${formatCount(sum(behind))} left for ${rules.udpLimit}`,
   };
 }

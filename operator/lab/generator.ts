@@ -1,5 +1,5 @@
 /**
- * Sends the hostile traffic out of `eth0` of its namespace: `node generator.js OBJECT JSON`, the JSON
+ * Sends the hostile traffic out of `eth0` of its namespace: `generator.js OBJECT JSON`, the JSON
  * being {@link TrafficGlobals}. Rates come over the channel; until then nothing is sent.
  */
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NodeAgent } from "./agents.js";
 import type { Lab } from "./lab.js";
+import type { LabProcess } from "./processes.js";
 import { createSampler } from "./sampler.js";
 import { openScreen } from "./screen.js";
 import { fullRates } from "./traffic.js";
@@ -24,7 +25,11 @@ export async function showLive(
   output: NodeJS.WriteStream = process.stdout,
 ): Promise<void> {
   const events: string[] = [];
-  for (const agent of lab.agents) void keepRunning(lab, agent, (text) => events.push(text));
+  const tell = (text: string) => {
+    events.push(text);
+  };
+  for (const agent of lab.agents) void keepRunning(lab, agent, tell);
+  for (const process of lab.traffic().processes) void tellEnd(lab, process, tell);
   lab.traffic().setAttack(fullRates);
   const sample = createSampler(lab.agents, lab.traffic(), lab.manifests);
   const screen = output.isTTY ? openScreen(output) : undefined;
@@ -48,6 +53,12 @@ export async function showLive(
   } finally {
     screen?.close();
   }
+}
+
+async function tellEnd(lab: Lab, process: LabProcess, tell: (text: string) => void) {
+  const how = await process.exited;
+  if (lab.isClosing()) return;
+  tell(`the ${process.name} ended (${how}) ${process.lastLines(1).join("")}`.trimEnd());
 }
 
 /** Starts an agent again when it ends, as a DaemonSet would. */

@@ -25,8 +25,8 @@ const parentIntervalMs = 1000;
 
 const program = new Command("npm start --")
   .description(
-    "Three nodes in network namespaces, an agent on each, and real traffic: a web client, a port\n" +
-      "scan, a UDP flood and a SYN flood. Shows what each rule does; edit a file and watch.",
+    "Three nodes in network namespaces, an agent on each, and real traffic: a web client, a\n" +
+      "port scan, a UDP flood and a SYN flood. Shows what each rule does; edit a file and watch.",
   )
   .option("--folder <folder>", "manifests that the agents watch", examples)
   .option("--seconds <n>", "end after this time", parseSeconds)
@@ -38,7 +38,8 @@ const program = new Command("npm start --")
       "Exit status: 0; 1 when a check of --once failed or the lab could not be started.",
   );
 
-process.exitCode = await main(program.parse().opts<Flags>());
+// What was under way when the lab was ended may still wait for something: do not wait for that.
+process.exit(await main(program.parse().opts<Flags>()));
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { SluiceError } from "../errors.js";
 import type { Lab } from "./lab.js";
 import type { AttackKind, AttackReport, ClientReport } from "./messages.js";
 
@@ -33,9 +34,25 @@ export async function takeSnapshot({ agents, traffic }: Lab): Promise<Snapshot> 
   return { rules, sent: structuredClone(sent), client: structuredClone(traffic().client()) };
 }
 
-/** A snapshot at rest: the attacker is quiet, and no packet of his is on its way. */
+const restTimeoutMs = 5000;
+
+/**
+ * A snapshot at rest: the attacker is quiet, and no packet of his is on its way.
+ *
+ * @throws SluiceError SLUICE_LAB_PROCESS when he does not come to rest; or an agent does not answer
+ */
 export async function takeSettledSnapshot(lab: Lab): Promise<Snapshot> {
-  while (!lab.traffic().attack().idle) await sleep(50);
+  const deadline = performance.now() + restTimeoutMs;
+  while (!lab.traffic().attack().idle) {
+    if (performance.now() > deadline) {
+      throw new SluiceError(
+        "SLUICE_LAB_PROCESS",
+        `the traffic generator does not come to rest in ${restTimeoutMs / 1000} s`,
+        { remedy: "The machine may be too busy for the lab; try again" },
+      );
+    }
+    await sleep(50);
+  }
   // A report of the attacker may be as old as the pause between two of them.
   await sleep(300);
   return takeSnapshot(lab);
@@ -46,7 +63,7 @@ export function sentBetween(from: Snapshot, to: Snapshot, kind: AttackKind): rea
   return to.sent[kind].map((count, node) => count - (from.sent[kind][node] ?? 0));
 }
 
-/** Packets that a rule matched between two snapshots, per node; 0 where the rule is not in force. */
+/** Packets that a rule matched between two snapshots, per node; 0 where it is not in force. */
 export function matchedBetween(
   from: Snapshot,
   to: Snapshot,

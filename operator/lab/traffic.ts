@@ -16,13 +16,13 @@ const startTimeoutMs = 10_000;
 
 /** All senders and web servers of a lab. */
 export interface Traffic {
+  /** None of them ends by itself. */
   readonly processes: readonly LabProcess[];
   /** Latest totals of the legitimate client. */
   readonly client: () => ClientReport;
   /** Latest totals of the attacker. */
   readonly attack: () => AttackReport;
   readonly setAttack: (rates: AttackRates) => void;
-  readonly rates: () => AttackRates;
 }
 
 /** How the lab starts a process: with its log and record. */
@@ -65,14 +65,11 @@ export async function startTraffic(topology: Topology, start: StartProcess): Pro
       args: [trafficObject, JSON.stringify(trafficGlobals(topology))],
     }),
   ]);
-  let rates = noAttack;
   return {
     processes: [...servers, requests, generator].map(({ process }) => process),
     client: () => requests.latest() as ClientReport,
     attack: () => generator.latest() as AttackReport,
-    rates: () => rates,
-    setAttack(wanted) {
-      rates = wanted;
+    setAttack(rates) {
       generator.process.send({ rates });
     },
   };

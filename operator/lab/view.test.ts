@@ -68,7 +68,7 @@ function text(
   return lines.map((line) => paintLine(line, width, (_style, piece) => piece));
 }
 
-test("each node has a line with its mode, verdicts per second and the share of answered requests", () => {
+test("each node has a line with mode, verdicts per second and share of answered requests", () => {
   const line = text(recorded).find((each) => each.startsWith(" node1"));
   assert.match(line ?? "", /native +142 +16,713 +0 +100\.0 % answered +20\/s/);
 });
@@ -115,7 +115,7 @@ test("a long problem goes on in the next lines, and one that all nodes report sa
   assert.match(lines[first + 1] ?? "", /^ {15}(long )+\(all nodes\)$/);
 });
 
-test("on a low terminal the busiest rules stay, hints give way, and nothing exceeds the height", () => {
+test("on a low terminal the busiest rules stay, and nothing exceeds the height", () => {
   const hints = ["edit a file", "run a command"];
   const lines = text(recorded, { height: 16, hints });
   assert.ok(lines.length <= 16);

@@ -30,7 +30,7 @@ export function createMetrics(engine: SnapshotSource): Metrics {
       for (const { family, fill } of own)
         fill(snapshot === undefined ? [] : family.samples(snapshot));
       fillProcess();
-      return await registry.metrics();
+      return registry.metrics();
     },
   };
 }

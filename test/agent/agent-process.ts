@@ -91,7 +91,11 @@ export function createTestNode(lab: Lab): TestNode {
         });
         return { code: 0, out };
       } catch (error) {
-        const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
+        const { status, stdout, stderr } = error as {
+          status: number;
+          stdout: string;
+          stderr: string;
+        };
         return { code: status, out: `${stdout}${stderr}` };
       }
     },

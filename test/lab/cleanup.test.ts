@@ -97,7 +97,7 @@ function hasProcess(pid: number, numbers: readonly number[]): boolean {
   return tracesOf(pid, numbers).some((trace) => trace.startsWith("process "));
 }
 
-test("a process that has the number of a killed lab is neither taken for it nor ended", async () => {
+test("a process with the number of a killed lab is neither taken for it nor ended", async () => {
   const stale = `/run/sluice-lab/${process.pid}`;
   const other = { pid: process.pid, startTime: "1" };
   const record = { lab: other, namespaces: [], pinFolder: join(stale, "pins"), processes: [other] };

@@ -62,7 +62,7 @@ function head(status: AgentStatus, { colors }: Output, nowMs: number): string {
   if (status.eventsLost > 0) {
     lines.push(`${colors.bold("Events")}   ${formatCount(status.eventsLost)} lost`);
   }
-  const wrong = Object.entries(status.exceptions ?? {}).filter(([, count]) => count > 0);
+  const wrong = Object.entries<number>({ ...status.exceptions }).filter(([, count]) => count > 0);
   if (wrong.length > 0) {
     const counts = wrong.map(([kind, count]) => `${kind} ${formatCount(count)}`).join(", ");
     lines.push(`${colors.red("XDP")}      exceptions behind the verdict: ${counts}`);
