@@ -140,15 +140,15 @@ export class AddressTable {
     this.#v6.retireTables(old);
   }
 
+  /** Nothing is shown when it does not fit: the caller builds anew, which needs less room. */
   #carryOut(edit: Edit, publish: (firstNew: ClassId) => void): boolean {
-    let published = this.classes.count;
-    const publishNew = () => {
-      if (this.classes.count === published) return;
-      publish(published);
-      published = this.classes.count;
-    };
-    this.#v4.change(edit.addV4, edit.removeV4, publishNew);
-    return this.#v6.change(edit.addV6, edit.removeV6, publishNew);
+    const first = this.classes.count;
+    const lines =
+      this.#v4.stage(edit.addV4, edit.removeV4) + this.#v6.stage(edit.addV6, edit.removeV6);
+    this.allocator.reserve(lines);
+    if (this.classes.count > first) publish(first);
+    this.#v4.show();
+    return this.#v6.show();
   }
 
   #register(key: string, content: SetContent): void {

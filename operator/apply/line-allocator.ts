@@ -33,15 +33,19 @@ export class LineAllocator {
   /** @throws CapacityError */
   allocate(count: number): number {
     const line = this.#free.get(count)?.pop() ?? this.#bump(count) ?? this.#split(count);
-    if (line === undefined) {
-      throw new CapacityError(
-        "address lines",
-        this.capacity,
-        `${this.#used} are in use and ${count} more in a row are needed`,
-      );
-    }
+    if (line === undefined) throw this.#isFull(count);
     this.#used += count;
     return line;
+  }
+
+  /**
+   * Makes sure that runs of so many lines together can be had, whatever their lengths are. Lines that were freed are not
+   * counted: their runs may be too short.
+   *
+   * @throws CapacityError
+   */
+  reserve(count: number): void {
+    if (count > this.#end - this.#next) throw this.#isFull(count);
   }
 
   /** Gives a run back once nothing points to it any more. */
@@ -61,6 +65,14 @@ export class LineAllocator {
   /** Makes runs free again, after a grace period. */
   reclaim(retired: readonly RetiredLines[]): void {
     for (const { line, count } of retired) this.#release(line, count);
+  }
+
+  #isFull(count: number): CapacityError {
+    return new CapacityError(
+      "address lines",
+      this.capacity,
+      `${this.#used} are in use and ${count} more are needed`,
+    );
   }
 
   #bump(count: number): number | undefined {

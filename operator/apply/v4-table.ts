@@ -26,6 +26,7 @@ export class V4Table {
   readonly #top: Uint32Array;
   readonly #lineCounts = new Uint32Array(REGIONS);
   #backgrounds: Uint16Array;
+  #staged: readonly number[] = [];
   readonly #runs = newRuns();
   readonly #regionTouched = new Uint32Array(REGION_TOUCHED_WORDS);
 
@@ -79,21 +80,31 @@ export class V4Table {
   }
 
   /**
-   * Changes prefixes under traffic.
+   * Takes a change of prefixes in, in memory only: {@link show} writes it.
    *
-   * @param publish called once before the regions become visible, when their classes are known: classes that are new
-   *   need their bitmaps first
+   * @returns lines that showing it takes
+   * @throws CapacityError when there are too many classes
    */
-  change(add: readonly PrefixKey[], remove: readonly PrefixKey[], publish: () => void): void {
-    if (add.length === 0 && remove.length === 0) return;
+  stage(add: readonly PrefixKey[], remove: readonly PrefixKey[]): number {
+    this.#staged = [];
+    if (add.length === 0 && remove.length === 0) return 0;
     const wide = this.#prefixes.wide;
-    const regions = this.#prefixes.change(add, remove);
+    this.#staged = this.#prefixes.change(add, remove);
     if (this.#prefixes.wide !== wide) {
       this.#backgrounds = regionBackgrounds(this.#prefixes.wide, this.#classes);
     }
-    for (const region of regions) {
+    let lines = 0;
+    for (const region of this.#staged) {
       this.#sweep(region);
-      publish();
+      lines += regionLines(this.#runs);
+    }
+    return lines;
+  }
+
+  /** Shows the staged change to packets, each region by one store. */
+  show(): void {
+    for (const region of this.#staged) {
+      this.#sweep(region);
       const before = this.#top[region]!;
       const lineCount = this.#lineCounts[region]!;
       this.#markTouched(region, "add");
@@ -101,6 +112,7 @@ export class V4Table {
       if (before & L.WORD_IS_LINE) this.#allocator.retire(before & L.WORD_LINE_MASK, lineCount);
       this.#markTouched(region, "set");
     }
+    this.#staged = [];
   }
 
   #sweep(region: number): void {

@@ -37,6 +37,8 @@ export class V6Table {
   readonly #lines: Uint32Array;
   readonly #touched: Uint32Array;
   #table: BucketTable;
+  /** The /48s of the staged change; undefined when it cannot be shown in place. */
+  #staged: ReadonlySet<number> | undefined;
   #short: { readonly line: number; readonly lines: number; readonly runs: V6Runs<number> };
 
   /** Nothing is written before {@link build}. */
@@ -70,30 +72,20 @@ export class V6Table {
 
   /** Writes everything to fresh lines; packets see it when a generation with the new pointers is in force. */
   async build(pause: () => Promise<void>): Promise<void> {
-    const runs = this.#prefixes.shortRuns(this.#classes);
-    if (runs.starts.length > MAX_SHORT_RUNS) {
-      throw new CapacityError(
-        "IPv6 prefixes shorter than /48",
-        MAX_SHORT_RUNS,
-        `${runs.starts.length} intervals are needed`,
-      );
-    }
-    const isDefault = runs.starts.length === 1 && runs.classes[0] === L.CLASS_V6_DEFAULT;
-    const lines = isDefault ? 0 : shortLines(runs);
+    const { runs, lines } = this.#shortRuns();
     this.#short = { line: lines === 0 ? 0 : this.#allocator.allocate(lines), lines, runs };
     if (lines > 0) writeShortRuns(runs, this.#lines, this.#short.line);
-    let buckets = MIN_BUCKETS;
-    while (buckets * RECORDS_PER_BUCKET < this.#prefixes.recordCount) buckets *= 2;
+    let buckets = this.#fewestBuckets();
     while (!(await this.#buildBuckets(buckets, pause))) buckets *= 2;
   }
 
   /**
-   * Changes prefixes under traffic.
+   * Takes a change of prefixes in, in memory only: {@link show} writes it.
    *
-   * @param publish called before new classes become visible
-   * @returns false when the tables must be built anew and a new generation point to them: the change is remembered
+   * @returns lines that showing it takes, or building anew where it cannot be shown
+   * @throws CapacityError
    */
-  change(add: readonly V6Prefix[], remove: readonly V6Prefix[], publish: () => void): boolean {
+  stage(add: readonly V6Prefix[], remove: readonly V6Prefix[]): number {
     const records = new Set<number>();
     let inPlace = true;
     const note = ({ length, prefix }: V6Prefix) => {
@@ -102,10 +94,24 @@ export class V6Table {
     };
     for (const prefix of add) if (this.#prefixes.add(prefix)) note(prefix);
     for (const prefix of remove) if (this.#prefixes.remove(prefix)) note(prefix);
-    if (!inPlace || (this.#table.buckets === 0 && records.size > 0)) return false;
-    for (const prefix of records) {
-      if (!this.#changeRecord(prefix, publish)) return false;
-    }
+    if (this.#table.buckets === 0 && records.size > 0) inPlace = false;
+    this.#staged = inPlace ? records : undefined;
+    if (inPlace) return this.#linesOf(records, this.#short.runs);
+    const { runs, lines } = this.#shortRuns();
+    const buckets = this.#prefixes.recordCount === 0 ? 0 : this.#fewestBuckets();
+    return lines + buckets + this.#linesOf(this.#prefixes.prefixes(), runs);
+  }
+
+  /**
+   * Shows the staged change to packets, each /48 by one store.
+   *
+   * @returns false when the tables must be built anew and a new generation point to them
+   */
+  show(): boolean {
+    const records = this.#staged;
+    this.#staged = undefined;
+    if (records === undefined) return false;
+    for (const prefix of records) if (!this.#changeRecord(prefix)) return false;
     return true;
   }
 
@@ -129,6 +135,33 @@ export class V6Table {
     const marks = new Uint32Array(this.#touched.length);
     for (const prefix of this.#prefixes.prefixes()) mark(marks, prefix);
     this.#touched.set(marks);
+  }
+
+  /** Classes of what no record holds, and the lines that they take. */
+  #shortRuns(): { readonly runs: V6Runs<number>; readonly lines: number } {
+    const runs = this.#prefixes.shortRuns(this.#classes);
+    if (runs.starts.length > MAX_SHORT_RUNS) {
+      throw new CapacityError(
+        "IPv6 prefixes shorter than /48",
+        MAX_SHORT_RUNS,
+        `${runs.starts.length} intervals are needed`,
+      );
+    }
+    const isDefault = runs.starts.length === 1 && runs.classes[0] === L.CLASS_V6_DEFAULT;
+    return { runs, lines: isDefault ? 0 : shortLines(runs) };
+  }
+
+  #fewestBuckets(): number {
+    let buckets = MIN_BUCKETS;
+    while (buckets * RECORDS_PER_BUCKET < this.#prefixes.recordCount) buckets *= 2;
+    return buckets;
+  }
+
+  /** Lines of the nodes of some /48s. @throws CapacityError */
+  #linesOf(records: Iterable<number>, short: V6Runs<number>): number {
+    let lines = 0;
+    for (const prefix of records) lines += linesOfRecord(prefix, this.#runsOf(prefix, short));
+    return lines;
   }
 
   async #buildBuckets(buckets: number, pause: () => Promise<void>): Promise<boolean> {
@@ -159,12 +192,11 @@ export class V6Table {
   }
 
   /** A record whose last prefix went keeps its place with the class around it, until the next build. */
-  #changeRecord(prefix: number, publish: () => void): boolean {
+  #changeRecord(prefix: number): boolean {
     const runs = this.#runsOf(prefix);
     const found = bucketPlace(this.#table, prefix, "find");
     const place = found < 0 ? bucketPlace(this.#table, prefix, "place") : found;
     if (place < 0) return false;
-    publish();
     const before = this.#lines[place]!;
     const word = this.#writeRecord(prefix, runs);
     mark(this.#touched, prefix);
@@ -181,22 +213,25 @@ export class V6Table {
     this.#allocator.retire(node, 1 + Math.ceil(count / L.NODE_ENTRIES_PER_LINE));
   }
 
-  #runsOf(prefix: number): V6Runs<bigint> {
-    const background = classAt(this.#short.runs, prefix);
+  #runsOf(prefix: number, short = this.#short.runs): V6Runs<bigint> {
+    const background = classAt(short, prefix);
     return this.#prefixes.recordRuns(prefix, background, this.#classes);
   }
 
   #writeRecord(prefix: number, runs: V6Runs<bigint>): number {
-    if (runs.starts.length > MAX_NODE_RUNS) {
-      throw new CapacityError(
-        "IPv6 prefixes inside one /48",
-        MAX_NODE_RUNS,
-        `the /48 number ${prefix.toString(16)} needs ${runs.starts.length} runs`,
-      );
-    }
-    const lines = nodeLines(runs);
+    const lines = linesOfRecord(prefix, runs);
     return writeNode(runs, this.#lines, lines === 0 ? 0 : this.#allocator.allocate(lines));
   }
+}
+
+/** @throws CapacityError */
+function linesOfRecord(prefix: number, runs: V6Runs<bigint>): number {
+  if (runs.starts.length <= MAX_NODE_RUNS) return nodeLines(runs);
+  throw new CapacityError(
+    "IPv6 prefixes inside one /48",
+    MAX_NODE_RUNS,
+    `the /48 number ${prefix.toString(16)} needs ${runs.starts.length} runs`,
+  );
 }
 
 function mark(marks: Uint32Array, prefix: number): void {
