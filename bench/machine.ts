@@ -20,8 +20,10 @@ export function machineFacts(): readonly (readonly [name: string, value: string]
 /** First line of what a program prints; undefined when it cannot be run. */
 function firstLine(program: string, ...args: readonly string[]): string | undefined {
   try {
-    const options = { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] } as const;
-    return execFileSync(program, [...args], options).split("\n")[0];
+    return execFileSync(program, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).split("\n")[0];
   } catch {
     return undefined;
   }

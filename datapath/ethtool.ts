@@ -14,7 +14,7 @@ export interface NicChannels {
 
 const siocEthtool = 0x8946;
 /** `ETHTOOL_…` commands, from <linux/ethtool.h>. */
-const Command = { getDriver: 0x03, getRxFlowIndirection: 0x38, getChannels: 0x3c } as const;
+const Command = { getSettings: 0x01, getDriver: 0x03, getRxFlowIndirection: 0x38, getChannels: 0x3c } as const;
 
 interface InterfaceRequest {
   readonly name: string;
@@ -65,6 +65,14 @@ function ask(name: string, command: number, data: Buffer): boolean {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Speed of the link in Mbit/s; undefined when the driver does not know it, as with the link down. */
+export function linkSpeed(name: string): number | undefined {
+  const settings = Buffer.alloc(44);
+  if (!ask(name, Command.getSettings, settings)) return undefined;
+  const speed = settings.readUInt16LE(12) | (settings.readUInt16LE(28) << 16);
+  return speed <= 0 || speed === 0xffff ? undefined : speed;
 }
 
 /** Name of the driver; undefined when it does not tell. */

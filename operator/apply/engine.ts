@@ -23,6 +23,7 @@ import { openParts, type Parts } from "./parts.js";
 import { type Candidates, PolicyVersions } from "./policy-versions.js";
 import { describeRules, describeSets, describeStatus, type Picture } from "./report.js";
 import { traceFrame } from "./tracer.js";
+import { nodeWarnings } from "./warnings.js";
 
 /** Changes within this time are applied together. */
 const COALESCE_MS = 20;
@@ -48,6 +49,7 @@ class FirewallEngine implements Engine {
   readonly #startedAt = new Date();
   #parts: Parts | undefined;
   #desired: Desired | undefined;
+  #warnings: readonly Problem[] = [];
   #sourceProblems: readonly Problem[] = [];
   #isSourceSynced = false;
   #inSync = false;
@@ -195,7 +197,7 @@ class FirewallEngine implements Engine {
       failSafe: this.#failSafe,
       nodeLocal: this.#blocks.rules(Date.now()),
       present: presentInterfaces(this.#options.uplinks),
-      problems: this.#versions.problems(),
+      problems: [...this.#versions.problems(), ...this.#warnings],
     };
   }
 
@@ -248,6 +250,11 @@ class FirewallEngine implements Engine {
     const desired = await this.#put(candidates, nowMs);
     this.#versions.commit(candidates);
     this.#desired = desired;
+    this.#warnings = nodeWarnings(
+      candidates.policies(),
+      this.#options.nodeLabels,
+      presentInterfaces(this.#options.uplinks),
+    );
     attachments.reconcile(desired.judged, firewall.rules?.hasDefaultDrop ?? false);
     /* Every link runs the new programs now. */
     for (const folder of oldLayouts.splice(0)) removeLayout(folder);

@@ -1,5 +1,5 @@
 /**
- * The outside client: `node web-client.js REQUESTS_PER_SECOND URL,URL …`, one list per node. Each
+ * The outside client: `web-client.js REQUESTS_PER_SECOND URL,URL …`, one list per node. Each
  * request is a new connection, to the URLs of a node in turn, so that every packet of a handshake
  * has to pass.
  */
