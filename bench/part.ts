@@ -15,10 +15,14 @@ export async function runPart(
   const { values } = parseArgs({
     options: { quick: { type: "boolean", default: false }, only: { type: "string", default: "" } },
   });
-  const send = (message: Message) => process.send?.(message);
+  const send = (message: Message) =>
+    new Promise((resolve) => {
+      if (process.send === undefined) resolve(console.log(message));
+      else process.send(message, resolve);
+    });
   try {
-    send({ result: await work(values, (progress) => send({ progress })) });
-    process.disconnect?.();
+    await send({ result: await work(values, (progress) => void send({ progress })) });
+    process.exit(0);
   } catch (error) {
     console.error(error instanceof SluiceError ? error.message : error);
     process.exit(1);

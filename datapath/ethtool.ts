@@ -14,7 +14,12 @@ export interface NicChannels {
 
 const siocEthtool = 0x8946;
 /** `ETHTOOL_…` commands, from <linux/ethtool.h>. */
-const Command = { getSettings: 0x01, getDriver: 0x03, getRxFlowIndirection: 0x38, getChannels: 0x3c } as const;
+const Command = {
+  getSettings: 0x01,
+  getDriver: 0x03,
+  getRxFlowIndirection: 0x38,
+  getChannels: 0x3c,
+} as const;
 
 interface InterfaceRequest {
   readonly name: string;
@@ -44,7 +49,8 @@ const inet = 2;
 const closeOnExec = 0o2000000;
 
 /**
- * Asks the driver of an interface of this network namespace; `data` begins with the command and is filled in.
+ * Asks the driver of an interface of this network namespace; `data` begins with the command and is
+ * filled in.
  *
  * @returns false when the driver does not have the command
  * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_SYSTEM_CALL
@@ -67,7 +73,9 @@ function ask(name: string, command: number, data: Buffer): boolean {
   }
 }
 
-/** Speed of the link in Mbit/s; undefined when the driver does not know it, as with the link down. */
+/**
+ * Speed of the link in Mbit/s; undefined when the driver does not know it, as with the link down.
+ */
 export function linkSpeed(name: string): number | undefined {
   const settings = Buffer.alloc(44);
   if (!ask(name, Command.getSettings, settings)) return undefined;

@@ -12,8 +12,8 @@ export interface PathLock {
 }
 
 /**
- * Locks a file or folder for this process, as flock(2). Also works on the folders of a bpffs, where no lock file can be
- * made. Other processes are kept out only if they ask for the same lock.
+ * Locks a file or folder for this process, as flock(2). Also works on the folders of a bpffs, where
+ * no lock file can be made. Other processes are kept out only if they ask for the same lock.
  *
  * @returns undefined when another process, or this one through another call, holds it
  * @throws SluiceError SLUICE_SYSTEM_CALL when the path cannot be opened or locked

@@ -31,7 +31,7 @@ static __always_inline bool event_allowed(const struct generation *generation, _
 	if (!next || !interval)
 		return false;
 	from = *next > now ? *next : now;
-	if (from - now > interval * generation->event_burst)
+	if (from + interval - now > interval * generation->event_burst)
 		return false;
 	*next = from + interval;
 	return true;

@@ -8,6 +8,7 @@ import type { Problem } from "../model/records.js";
 import { createMetrics } from "../observe/metrics.js";
 import { ManifestFolder } from "../source/manifest-folder.js";
 import type { Sink } from "../source/source.js";
+import { version } from "../version.js";
 import { lockFolders } from "./locks.js";
 import type { AgentLog } from "./log.js";
 import type { AgentOptions } from "./options.js";
@@ -36,6 +37,8 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     }
   };
   try {
+    const { nodeName, nodeLabels, pinRoot } = options.engine;
+    logger.info({ version, nodeName, nodeLabels, pinRoot }, "starting");
     const locks = lockFolders(options.engine.pinRoot, options.engine.stateFolder);
     begun.push({ name: "locks", end: () => locks.release() });
     const engine = createEngine(options.engine, logger);

@@ -5,8 +5,9 @@ import { nearest } from "../model/nearest.js";
 import { SluiceError } from "../errors.js";
 
 /**
- * Sets the options that neither the command line nor the environment gave from a YAML file: a map of option names in
- * camelCase to texts, numbers, booleans, lists (as with commas) or maps (as `k=v`).
+ * Sets the options that neither the command line nor the environment gave from a YAML file: a map
+ * of option names in camelCase to texts, numbers, booleans, lists (as with commas) or maps (as
+ * `k=v`).
  *
  * @throws SluiceError SLUICE_CONFIG that names file, key and remedy
  */

@@ -8,11 +8,11 @@ import { parseManifestText, type TextDocument } from "../source/manifest-text.js
 const remedy = "Write a YAML list of rules, each as in a policy's `ingress` and with action Accept";
 
 /**
- * Fail-safe rules from a YAML file: a list of rules as in a policy's `ingress`, all with action Accept. An empty list
- * switches the fail-safe off.
+ * Fail-safe rules from a YAML file: a list of rules as in a policy's `ingress`, all with action
+ * Accept. An empty list switches the fail-safe off.
  *
- * @throws SluiceError SLUICE_FAIL_SAFE that lists all that is wrong: a node must not start with a safety net that is
- *   other than what was written
+ * @throws SluiceError SLUICE_FAIL_SAFE that lists all that is wrong: a node must not start with a
+ *   safety net that is other than what was written
  */
 export function readFailSafe(path: string): readonly RuleRecord[] {
   let text: string;

@@ -4,8 +4,8 @@ import { createPinFolder } from "../../datapath/pin.js";
 import { SluiceError } from "../errors.js";
 
 /**
- * Takes the folders that one agent must have for itself; makes them when absent. The kernel lets go of them when this
- * process ends, however it ends.
+ * Takes the folders that one agent must have for itself; makes them when absent. The kernel lets go
+ * of them when this process ends, however it ends.
  *
  * @throws SluiceError SLUICE_AGENT_RUNNING when another agent has one; SLUICE_NO_BPFFS
  */

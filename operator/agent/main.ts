@@ -6,7 +6,9 @@ import { createLog, neighbourLevel } from "./log.js";
 import { type AgentOptions, createAgentCommand, resolveOptions } from "./options.js";
 
 const exitCodes = { failed: 1, usage: 2 } as const;
-/** Ending waits for writes to the kernel and open requests; a supervisor kills after this or more. */
+/**
+ * Ending waits for writes to the kernel and open requests; a supervisor kills after this or more.
+ */
 const endWithinMs = 8000;
 
 const options = readOptions();

@@ -78,7 +78,8 @@ export function createAgentCommand(): Command {
   };
   return new Command("sluice-agent")
     .description(
-      "Puts the XdpPolicies and XdpCidrSets of a folder in force on this node: compiles them into BPF maps, and attaches the XDP program to the interfaces that they name.",
+      "Puts the XdpPolicies and XdpCidrSets of a folder in force on this node: compiles " +
+        "them into BPF maps, and attaches the XDP program to the interfaces that they name.",
     )
     .version(version, "-V, --version")
     .addOption(
@@ -126,7 +127,8 @@ export function createAgentCommand(): Command {
     .addOption(
       option(
         "--fail-safe <file>",
-        "YAML list of rules that are judged before all policies (default: SSH, Kubernetes, etcd, DHCP, DNS replies, neighbour discovery)",
+        "YAML list of rules that are judged before all policies (default: SSH, Kubernetes, " +
+          "etcd, DHCP, DNS replies, neighbour discovery)",
       ),
     )
     .addOption(

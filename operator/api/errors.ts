@@ -1,6 +1,8 @@
 import { SluiceError, type SluiceErrorCode } from "../errors.js";
 
-/** What each code of the agent's socket means, and what to do when the thrower knows nothing better. */
+/**
+ * What each code of the agent's socket means, and what to do when the thrower knows nothing better.
+ */
 const apiCodes = {
   SLUICE_AGENT_UNREACHABLE: "Start sluice-agent, or name its socket with --socket",
   SLUICE_AGENT_DENIED: "Run as the user of the agent, which is root: the socket has mode 0600",

@@ -3,7 +3,10 @@ import { apiError } from "./errors.js";
 
 /** A frame of 64 KiB in base64, and room to spare. */
 const mostBytes = 256 * 1024;
-/** A sender of more is cut off before it has said all; until then it is heard out, or it would miss the answer. */
+/**
+ * A sender of more is cut off before it has said all; until then it is heard out, or it would miss
+ * the answer.
+ */
 const patienceBytes = 16 * 1024 * 1024;
 
 /**

@@ -63,7 +63,9 @@ export interface ApiCalls {
 
 export type ApiCallName = keyof ApiCalls;
 
-/** Method and path of each call. Calls that change something are POST, so no reader triggers them. */
+/**
+ * Method and path of each call. Calls that change something are POST, so no reader triggers them.
+ */
 export const apiRoutes: Readonly<
   Record<ApiCallName, { readonly method: "GET" | "POST"; readonly path: string }>
 > = {
@@ -82,7 +84,9 @@ export const apiRoutes: Readonly<
 /** Stream of sampled events, one JSON object per line, until the reader closes it. */
 export const eventsPath = "/v1/events";
 
-/** One line of the stream. `lost`: events that this reader was too slow for, since its last line. */
+/**
+ * One line of the stream. `lost`: events that this reader was too slow for, since its last line.
+ */
 export type EventLine =
   | { readonly event: EventState }
   | { readonly lost: number }

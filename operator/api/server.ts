@@ -36,8 +36,9 @@ const calls = new Map(
 const paths = new Set([...Object.values(apiRoutes).map((route) => route.path), eventsPath]);
 
 /**
- * Serves the engine to local programs: HTTP/1.1 with JSON over a unix socket of mode 0600, so whoever may open the
- * file may do everything. The socket that a killed agent left behind is replaced.
+ * Serves the engine to local programs: HTTP/1.1 with JSON over a unix socket of mode 0600, so
+ * whoever may open the file may do everything. The socket that a killed agent left behind is
+ * replaced.
  *
  * @throws SluiceError SLUICE_AGENT_RUNNING when an agent answers there, SLUICE_SOCKET_PATH when the
  *   path cannot be used

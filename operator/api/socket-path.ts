@@ -8,8 +8,9 @@ import { apiError } from "./errors.js";
 const longestPath = 107;
 
 /**
- * Makes a server listen on a unix socket of mode 0600; makes its folder when absent. A socket on which nobody answers is
- * one that a killed agent left, and is replaced; any other file is left alone.
+ * Makes a server listen on a unix socket of mode 0600; makes its folder when absent. A socket on
+ * which nobody answers is one that a killed agent left, and is replaced; any other file is left
+ * alone.
  *
  * @throws SluiceError SLUICE_AGENT_RUNNING, SLUICE_SOCKET_PATH
  */

@@ -11,21 +11,21 @@ interface StoredConfirmation {
   readonly digest: string;
   readonly outcome: Outcome;
   readonly deadlineMs: number;
+  /** The version to go back to, as {@link encodePolicy} writes it; absent: none. */
+  readonly previous?: string;
 }
 
 const PROBE_TIMEOUT_MS = 3000;
 
 /**
  * Policies with `confirmWithin`: a version is on trial until a person confirms it, or until the deadline, when it
- * stays if all probes answer and goes otherwise. Outcomes are kept in a file: a crash must not renew a trial.
+ * stays if all probes answer and goes otherwise. Trials are kept in a file: a crash must neither renew one nor forget
+ * what it goes back to.
  */
 export class Confirmations {
   readonly #file: StateFile<Readonly<Record<string, StoredConfirmation>>>;
   readonly #probes: readonly string[];
   readonly #known: Map<string, StoredConfirmation>;
-  /** The version before the one on trial, while this process remembers it. */
-  readonly #previous = new Map<string, XdpPolicyRecord>();
-  readonly #inForce = new Map<string, XdpPolicyRecord>();
 
   constructor(stateFolder: string, probes: readonly string[]) {
     this.#file = new StateFile(stateFolder, "confirmations.json");
@@ -34,44 +34,66 @@ export class Confirmations {
   }
 
   /**
-   * The version of a policy to put in force: the newest, the one before a rolled-back one, or none.
+   * Notes that a version is about to come into force: its trial begins, unless it is known. Written before the kernel
+   * is, so that a crash between the two leaves no version in force without a deadline.
+   *
+   * @param before the version in force until now
+   * @returns how to undo that, when it does not come into force after all
    */
-  version(newest: XdpPolicyRecord, nowMs: number): XdpPolicyRecord | undefined {
-    const { name, confirmWithinMs } = newest;
-    if (confirmWithinMs === undefined) {
-      if (this.#known.delete(name)) this.#save();
-      this.#inForce.set(name, newest);
-      return newest;
-    }
-    const digest = digestOf(newest);
+  begin(policy: XdpPolicyRecord, before: XdpPolicyRecord | undefined, nowMs: number): () => void {
+    const { name, confirmWithinMs } = policy;
     const known = this.#known.get(name);
-    if (known?.digest !== digest) {
-      const before = this.#inForce.get(name);
-      if (before !== undefined) this.#previous.set(name, before);
-      else this.#previous.delete(name);
-      this.#set(name, { digest, outcome: "waiting", deadlineMs: nowMs + confirmWithinMs });
-    } else if (known.outcome === "rolled-back") {
-      return this.#previous.get(name);
+    const undo = () => {
+      if (known === undefined) this.#known.delete(name);
+      else this.#known.set(name, known);
+      this.#save();
+    };
+    if (confirmWithinMs === undefined) {
+      if (!this.#known.delete(name)) return () => undefined;
+      this.#save();
+      return undo;
     }
-    this.#inForce.set(name, newest);
-    return newest;
+    const digest = digestOf(policy);
+    if (known?.digest === digest) return () => undefined;
+    /* Of two versions in a row that nobody confirmed, neither is one to go back to. */
+    const isProved = known === undefined || known.outcome === "confirmed";
+    const previous = isProved ? before && encodePolicy(before) : known.previous;
+    this.#set(name, {
+      digest,
+      outcome: "waiting",
+      deadlineMs: nowMs + confirmWithinMs,
+      ...(previous !== undefined && { previous }),
+    });
+    return undo;
   }
 
-  forget(names: ReadonlySet<string>): void {
+  /** Whether this very version was on trial and failed. */
+  isRolledBack(policy: XdpPolicyRecord): boolean {
+    return this.state(policy)?.outcome === "rolled-back";
+  }
+
+  /** The version to go back to when the one on trial fails. */
+  previous(name: string): XdpPolicyRecord | undefined {
+    const text = this.#known.get(name)?.previous;
+    return text === undefined ? undefined : decodePolicy(text);
+  }
+
+  /** Forgets policies that are not among these. */
+  retain(names: ReadonlySet<string>): void {
     let changed = false;
     for (const name of this.#known.keys()) {
       if (!names.has(name)) changed = this.#known.delete(name) || changed;
     }
-    for (const name of this.#inForce.keys()) {
-      if (names.has(name)) continue;
-      this.#inForce.delete(name);
-      this.#previous.delete(name);
-    }
     if (changed) this.#save();
   }
 
-  state(name: string): { readonly outcome: Outcome; readonly deadlineMs: number } | undefined {
-    return this.#known.get(name);
+  /** The trial of this very version; undefined when it has none. */
+  state(
+    policy: XdpPolicyRecord,
+  ): { readonly outcome: Outcome; readonly deadlineMs: number } | undefined {
+    if (policy.confirmWithinMs === undefined) return undefined;
+    const known = this.#known.get(policy.name);
+    return known?.digest === digestOf(policy) ? known : undefined;
   }
 
   /** @throws SluiceError SLUICE_NOTHING_TO_CONFIRM */
@@ -123,10 +145,24 @@ export class Confirmations {
 
 function digestOf(policy: XdpPolicyRecord): string {
   const { origin: _origin, generation: _generation, ...content } = policy;
-  const text = JSON.stringify(content, (_, value: unknown) =>
-    typeof value === "bigint" ? value.toString() : value,
+  return createHash("sha256").update(encodePolicy(content)).digest("hex").slice(0, 32);
+}
+
+/** JSON, in which a bigint is an object of its digits; no label can have such a key. */
+function encodePolicy(policy: object): string {
+  return JSON.stringify(policy, (_, value: unknown) =>
+    typeof value === "bigint" ? { $bigint: value.toString() } : value,
   );
-  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}
+
+function decodePolicy(text: string): XdpPolicyRecord {
+  return JSON.parse(text, (_, value: unknown) =>
+    isEncodedBigint(value) ? BigInt(value.$bigint) : value,
+  ) as XdpPolicyRecord;
+}
+
+function isEncodedBigint(value: unknown): value is { readonly $bigint: string } {
+  return typeof value === "object" && value !== null && "$bigint" in value;
 }
 
 async function allAnswer(endpoints: readonly string[]): Promise<boolean> {

@@ -248,7 +248,7 @@ class FirewallEngine implements Engine {
     const nowMs = Date.now();
     const candidates = this.#versions.begin(this.#store, nowMs);
     const desired = await this.#put(candidates, nowMs);
-    this.#versions.commit(candidates);
+    candidates.commit();
     this.#desired = desired;
     this.#warnings = nodeWarnings(
       candidates.policies(),
@@ -260,7 +260,7 @@ class FirewallEngine implements Engine {
     for (const folder of oldLayouts.splice(0)) removeLayout(folder);
   }
 
-  /** Policies that do not fit are refused one by one, newest changes first, until the rest does. */
+  /** Changes that do not fit are given up one by one, until the rest fits. */
   async #put(candidates: Candidates, nowMs: number): Promise<Desired> {
     const { firewall, attachments } = this.#need();
     for (;;) {
@@ -271,7 +271,10 @@ class FirewallEngine implements Engine {
             present: presentInterfaces(this.#options.uplinks),
             slotOf: (index) => attachments.slotOf(index),
             policies: candidates.policies(),
-            store: this.#store,
+            store: {
+              nodes: this.#store.nodes,
+              feeding: (setName) => candidates.feeding(setName),
+            },
             failSafe: this.#failSafe,
             nodeLocal: this.#blocks.rules(nowMs),
             passUnparsable: this.#options.unparsable === "Pass",

@@ -98,6 +98,7 @@ export class Firewall {
       desired.passUnparsable,
       desired.eventsPerSecond,
       desired.rules.map(({ protocols }) => protocols && [...protocols]),
+      this.#targets.interfaces(desired.rules),
     ]);
     const addresses = this.#addresses;
     if (addresses === undefined || this.#isBroken || !addresses.canBecome(desired.contents)) {

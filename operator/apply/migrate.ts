@@ -66,7 +66,10 @@ function takeOver(
   move: (maps: string) => number,
 ): void {
   try {
-    log.info({ folder, moved: move(join(folder, "maps")) }, `${what} taken over from another table layout`);
+    log.info(
+      { folder, moved: move(join(folder, "maps")) },
+      `${what} taken over from another table layout`,
+    );
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
     log.warn({ folder, code: error.code }, `${what} are left behind: ${error.message}`);

@@ -39,6 +39,13 @@ export class RedirectTargets {
     return this.#socketMaps;
   }
 
+  /** Interfaces that rules redirect to, by what their names stand for now: they come and go while rules stay. */
+  interfaces(rules: readonly CompiledRule[]): readonly (number | null)[] {
+    return rules.flatMap(({ redirect }) =>
+      redirect?.kind === "interface" ? [this.#findInterface(redirect.name) ?? null] : [],
+    );
+  }
+
   /** Forgets the rows of a half, before its rules are written. */
   begin(): void {
     this.#first.clear();

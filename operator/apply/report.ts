@@ -16,7 +16,7 @@ import {
   FAIL_SAFE_POLICY,
   NODE_LOCAL_POLICY,
 } from "../compile/rule-list.js";
-import type { Problem, RuleRecord } from "../model/records.js";
+import type { CidrList, Problem, RuleRecord } from "../model/records.js";
 import type { AttachmentState } from "./attachments.js";
 import type { Confirmations } from "./confirmations.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
@@ -85,20 +85,20 @@ export function describeRules(picture: Picture): readonly RuleState[] {
 export function describeSets(picture: Picture): readonly SetState[] {
   const { store, versions, cache } = picture;
   const policies = [...store.policies.keys()].flatMap((name) => versions.inForce(name) ?? []);
-  return [...store.setNames()].sort().map((name) => {
+  const names = new Set([...store.setNames(), ...versions.usedSets()]);
+  return [...names].sort().map((name) => {
     const objects = store.feeding(name);
-    const content = cache.content(name);
+    /* A set in force is counted as it is; one that no rule uses, as its objects are written. */
+    const parts = [...(cache.content(name)?.parts.values() ?? [])];
+    const lists = parts.length > 0 ? parts : objects.map(({ entries }) => listSizes(entries));
+    const next = Math.min(...parts.map(({ nextExpiryMs }) => nextExpiryMs ?? Infinity));
     return {
       name,
       objects: objects.map((object) => object.name),
-      ipv4Prefixes:
-        content?.v4.length ?? sum(objects.map(({ entries }) => entries.v4.length.length)),
-      ipv6Prefixes:
-        content?.v6.length ?? sum(objects.map(({ entries }) => entries.v6.length.length)),
+      ipv4Prefixes: sum(lists.map(({ v4 }) => v4.length)),
+      ipv6Prefixes: sum(lists.map(({ v6 }) => v6.length)),
       usedBy: policies.filter((policy) => usedSets(policy).has(name)).map((policy) => policy.name),
-      ...(content?.nextExpiryMs !== undefined && {
-        nextExpiry: new Date(content.nextExpiryMs).toISOString(),
-      }),
+      ...(next !== Infinity && { nextExpiry: new Date(next).toISOString() }),
     };
   });
 }
@@ -157,7 +157,7 @@ function describePolicies(picture: Picture): readonly PolicyState[] {
   return [...store.policies.values()].map((newest) => {
     const inForce = versions.inForce(newest.name);
     const slots = desired?.ruleList.policyInterfaces.get(newest.name) ?? [];
-    const trial = confirmations.state(newest.name);
+    const trial = confirmations.state(newest);
     return {
       name: newest.name,
       generation: newest.generation,
@@ -226,6 +226,10 @@ function interfaceNames({ attachments, present }: Picture): ReadonlyMap<number, 
 
 function matchOfBuiltIn({ rule }: CompiledRule): string {
   return rule === DEFAULT_RULE ? "any packet" : "";
+}
+
+function listSizes({ v4, v6 }: CidrList) {
+  return { v4: { length: v4.length.length }, v6: { length: v6.length.length } };
 }
 
 function sum(numbers: readonly number[]): number {

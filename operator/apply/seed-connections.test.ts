@@ -18,7 +18,9 @@ test("addresses of a socket are words as they lie in the packet, ports are numbe
     state: "01",
   });
   const [v6] = parseSockets(
-    [head, line("B80D0120000000000000000001000000:9C40", `${"0".repeat(32)}:0050`, "01")].join("\n"),
+    [head, line("B80D0120000000000000000001000000:9C40", `${"0".repeat(32)}:0050`, "01")].join(
+      "\n",
+    ),
   );
   assert.equal(v6?.local.family, 6);
   assert.deepEqual(v6.local.words, [0x2001_0db8, 0, 0, 1].map(swapped));
@@ -52,5 +54,10 @@ test("connections that came from outside, and sockets without a peer, are left t
 });
 
 function swapped(word: number): number {
-  return Buffer.from([word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255]).readUInt32LE();
+  return Buffer.from([
+    word >>> 24,
+    (word >>> 16) & 255,
+    (word >>> 8) & 255,
+    word & 255,
+  ]).readUInt32LE();
 }

@@ -99,8 +99,7 @@ function parseEndpoint(text: string): Endpoint {
   const [address = "", port = ""] = text.split(":");
   const words = [0, 8, 16, 24].map((at) => Number.parseInt(address.slice(at, at + 8) || "0", 16));
   const [first, second, third, fourth = 0] = words;
-  const isMapped =
-    address.length === 32 && first === 0 && second === 0 && third === MAPPED_WORD;
+  const isMapped = address.length === 32 && first === 0 && second === 0 && third === MAPPED_WORD;
   return {
     family: address.length === 8 || isMapped ? 4 : 6,
     words: isMapped ? [fourth, 0, 0, 0] : words,

@@ -1,5 +1,5 @@
 import { AddressLayout as L } from "../../datapath/generated/layout.js";
-import type { AddressClasses } from "../compile/address-classes.js";
+import type { ClassSteps } from "../compile/address-classes.js";
 import type { PrefixKey } from "../compile/prefix-key.js";
 import { V4Prefixes } from "../compile/v4-prefixes.js";
 import {
@@ -19,7 +19,7 @@ const REGION_TOUCHED_WORDS = 8;
 /** The IPv4 side of the address tables in the kernel: one half of the top table and the lines behind it. */
 export class V4Table {
   readonly #prefixes: V4Prefixes;
-  readonly #classes: AddressClasses;
+  readonly #classes: ClassSteps;
   readonly #allocator: LineAllocator;
   readonly #lines: Uint32Array;
   readonly #touched: Uint32Array;
@@ -35,7 +35,7 @@ export class V4Table {
     datapath: Datapath,
     half: 0 | 1,
     keys: Float64Array,
-    classes: AddressClasses,
+    classes: ClassSteps,
     allocator: LineAllocator,
   ) {
     this.#classes = classes;

@@ -1,5 +1,5 @@
 import { AddressLayout as L, type Generation } from "../../datapath/generated/layout.js";
-import type { AddressClasses } from "../compile/address-classes.js";
+import type { ClassSteps } from "../compile/address-classes.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import {
   type BucketTable,
@@ -32,7 +32,7 @@ const SHORTEST_RECORD = 48;
 /** The IPv6 side of the address tables in the kernel. */
 export class V6Table {
   readonly #prefixes = new V6Prefixes();
-  readonly #classes: AddressClasses;
+  readonly #classes: ClassSteps;
   readonly #allocator: LineAllocator;
   readonly #lines: Uint32Array;
   readonly #touched: Uint32Array;
@@ -45,7 +45,7 @@ export class V6Table {
   constructor(
     datapath: Datapath,
     prefixes: Iterable<V6Prefix>,
-    classes: AddressClasses,
+    classes: ClassSteps,
     allocator: LineAllocator,
   ) {
     this.#classes = classes;

@@ -2,7 +2,8 @@ import { linkSpeed } from "../../datapath/ethtool.js";
 import { judgedInterfaces } from "../compile/rule-list.js";
 import { selectorMatches } from "../compile/selectors.js";
 import type { Problem, RuleRecord, XdpPolicyRecord } from "../model/records.js";
-import { policyProblem, type PresentInterface } from "./desired.js";
+import type { PresentInterface } from "./desired.js";
+import { objectProblem } from "./object-problem.js";
 
 /** What is legal and probably not meant, on this node as it is now. */
 export function nodeWarnings(
@@ -68,7 +69,7 @@ function redirectWarnings(
 }
 
 function warning(policy: XdpPolicyRecord, code: string, message: string, remedy: string): Problem {
-  return policyProblem(policy, code, message, remedy, "warning");
+  return objectProblem(policy, code, message, remedy, { severity: "warning" });
 }
 
 function quoted(glob: string): string {

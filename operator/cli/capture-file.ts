@@ -97,7 +97,9 @@ const Block = {
   enhancedPacket: 6,
 } as const;
 
-/** Blocks with their length at both ends; each section may have its own byte order and interfaces. */
+/**
+ * Blocks with their length at both ends; each section may have its own byte order and interfaces.
+ */
 function* pcapng(bytes: Buffer, path: string): Generator<Entry> {
   let file = reader(bytes, true);
   let interfaces: { readonly linkType: number; readonly snapLength: number }[] = [];

@@ -1,5 +1,5 @@
 import type { EventState } from "../api/engine.js";
-import { ANY_CIDR, cidrContains, isFault, parseCidr, readCidr } from "../model/cidr.js";
+import { ANY_CIDR, cidrContains, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import { globMatches } from "../compile/selectors.js";
 import { usageError } from "./errors.js";
@@ -22,9 +22,10 @@ export interface EventFilterOptions {
 export type EventFilter = (event: EventState, packet: DecodedPacket) => boolean;
 
 /**
- * A filter that lets an event through when every option given has an entry that fits. Names are globs. `port` is either port.
+ * A filter that lets an event through when every option given has an entry that fits. Names are
+ * globs. `port` is either port.
  *
- * @throws SluiceError SLUICE_USAGE, SLUICE_CIDR
+ * @throws SluiceError SLUICE_USAGE
  */
 export function createEventFilter(options: EventFilterOptions): EventFilter {
   const tests: EventFilter[] = [];
@@ -45,7 +46,7 @@ export function createEventFilter(options: EventFilterOptions): EventFilter {
     texts: readonly string[] | undefined,
     address: (packet: DecodedPacket) => string | undefined,
   ) => {
-    const cidrs = texts?.map((text) => parseCidr(text, ANY_CIDR));
+    const cidrs = texts?.map(readAddresses);
     if (cidrs === undefined) return;
     tests.push((_, packet) => {
       const given = address(packet);
@@ -71,6 +72,12 @@ function isInside(address: string, cidrs: readonly Cidr[]): boolean {
   const exact = readCidr(address, ANY_CIDR);
   // An IPv4-mapped address can be on the wire, but is none that a filter may name.
   return !isFault(exact) && cidrs.some((cidr) => cidrContains(cidr, exact));
+}
+
+function readAddresses(text: string): Cidr {
+  const cidr = readCidr(text, ANY_CIDR);
+  if (isFault(cidr)) throw usageError(cidr.message, cidr.remedy);
+  return cidr;
 }
 
 function readProtocol(word: string): number {

@@ -25,8 +25,8 @@ const mostVlans = 8;
 const mostExtensionHeaders = 16;
 
 /**
- * Reads the headers of a frame for people. More lenient than the program in the kernel, which decides: this
- * one shows also what that one refused.
+ * Reads the headers of a frame for people. More lenient than the program in the kernel, which
+ * decides: this one shows also what that one refused.
  */
 export function decodePacket(frame: Uint8Array): DecodedPacket {
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
@@ -123,7 +123,10 @@ const etherTypeNames: ReadonlyMap<number, string> = new Map([
   [0x88cc, "LLDP"],
 ]);
 
-/** One line: `tcp 10.0.0.1:1234 > 10.77.0.11:80 SYN`, `vlan 7 icmp 10.0.0.1 > 10.0.0.2 type 8 code 0`. */
+/**
+ * One line: `tcp 10.0.0.1:1234 > 10.77.0.11:80 SYN`, `vlan 7 icmp 10.0.0.1 > 10.0.0.2 type 8 code
+ * 0`.
+ */
 export function describePacket(packet: DecodedPacket): string {
   const words = packet.vlans.map((vlan) => `vlan ${vlan}`);
   const { source, destination, protocol } = packet;

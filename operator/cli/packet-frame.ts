@@ -40,7 +40,9 @@ export function protocolNumber(transport: Transport): number {
   return transport.kind === "protocol" ? transport.number : numbers[transport.kind];
 }
 
-/** An Ethernet frame with true lengths and checksums (RFC 791, 8200, 9293, 768, 792, 4443, 9260). */
+/**
+ * An Ethernet frame with true lengths and checksums (RFC 791, 8200, 9293, 768, 792, 4443, 9260).
+ */
 export function buildFrame(packet: PacketDescription): Buffer {
   const isIpv6 = packet.source.length === 16;
   const content = buildContent(packet);
@@ -178,7 +180,9 @@ function ports(
   return header;
 }
 
-/** Writes the checksum over pseudo-header and segment; in a first fragment it covers what is there. */
+/**
+ * Writes the checksum over pseudo-header and segment; in a first fragment it covers what is there.
+ */
 function withChecksum(packet: PacketDescription, segment: Buffer, at: number): Buffer {
   const length = Buffer.alloc(8);
   length.writeUInt32BE(segment.length, 0);

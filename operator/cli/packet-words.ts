@@ -26,7 +26,8 @@ const mostPayloadBytes = 9000;
 
 /**
  * Reads a packet described in words: `tcp 10.0.0.1:1234 10.77.0.11:80`, `icmp A B`, `ip A B` with
- * `--protocol 47`. Ports follow the address after a colon; IPv6 addresses with a port stand in brackets.
+ * `--protocol 47`. Ports follow the address after a colon; IPv6 addresses with a port stand in
+ * brackets.
  *
  * @throws SluiceError SLUICE_USAGE that says which word is wrong
  */

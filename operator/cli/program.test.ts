@@ -284,7 +284,7 @@ test("log-level shows and changes", async () => {
 
 const frameStart = "02000000000202000000000108004500002800004000400626780a0000010a4d000b04d20050";
 
-test("trace sends the packet described to the only judged interface, and prints the stages", async () => {
+test("trace sends the packet described to the only interface, and prints the stages", async () => {
   const engine = await serve();
   const { code, out } = await run("trace tcp 10.0.0.1:1234 10.77.0.11:80 --flags SYN");
   assert.equal(code, 0);
@@ -360,12 +360,11 @@ test("events are decoded, filtered and counted", async () => {
     engine.emit({ ...event, rule: "other", audit: false });
   }, 5);
   try {
-    const { code, out } = await run(
-      "events --follow --policy ed* --rule bad --effect drop --source 10.0.0.0/8 --port 80 --protocol tcp --audit -n 2",
-    );
+    const filters = "--policy ed* --rule bad --effect drop --audit --protocol tcp --port 80";
+    const { code, out } = await run(`events --follow -n 2 ${filters} --source 10.0.0.0/8`);
     assert.equal(code, 0);
-    const line =
-      "12:34:56.123456  edge/bad  drop (audit)  eth0  tcp 10.0.0.1:1234 > 10.77.0.11:80 SYN  length 54\n";
+    const packet = "tcp 10.0.0.1:1234 > 10.77.0.11:80 SYN";
+    const line = `12:34:56.123456  edge/bad  drop (audit)  eth0  ${packet}  length 54\n`;
     assert.equal(out, line + line);
     const told = await document<{ rule: string; packet: DecodedPacket }>(
       "events -n 1 --no-audit -o json",
@@ -398,8 +397,7 @@ test("events end without an error on Ctrl-C, and with a note when the agent ends
 for (const option of ["--source 10.0.0.300", "--port 70000", "--protocol nope"]) {
   test(`events ${option} is refused before anything is asked`, async () => {
     const { code } = await run(`events ${option}`);
-    assert.notEqual(code, 3);
-    assert.notEqual(code, 0);
+    assert.equal(code, 2);
   });
 }
 

@@ -6,8 +6,8 @@ export function visible(text: string): string {
 }
 
 /**
- * Text from elsewhere (manifests, file names, the agent) made safe for a terminal: control characters, which could
- * move the cursor or forge lines, are shown as `\x1b`.
+ * Text from elsewhere (manifests, file names, the agent) made safe for a terminal: control
+ * characters, which could move the cursor or forge lines, are shown as `\x1b`.
  */
 export function printable(text: string): string {
   return text.replaceAll(

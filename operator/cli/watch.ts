@@ -23,8 +23,8 @@ export interface WatchOptions<T> {
 }
 
 /**
- * Looks again and again until the user ends it. A terminal is refreshed in place, and outlives a restart of the agent;
- * elsewhere looks follow each other, and an agent that has gone is an error.
+ * Looks again and again until the user ends it. A terminal is refreshed in place, and outlives a
+ * restart of the agent; elsewhere looks follow each other, and an agent that has gone is an error.
  *
  * @throws SluiceError of the first look, and of later ones outside a terminal
  */

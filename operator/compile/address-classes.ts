@@ -1,13 +1,20 @@
 import { AddressLayout, Limits } from "../../datapath/generated/layout.js";
 import { CapacityError } from "./capacity-error.js";
 
-/** Number of an address set inside one {@link AddressClasses}, 0 … MAX_SET_IDS − 1. */
+/** Number of an address set inside one {@link AddressClasses}, 0 … MAX_PARTS − 1. */
 export type SetId = number;
 /** What the kernel's address tables give for an address. */
 export type ClassId = number;
 
-/** Set ids share a number with prefix and operation: see prefix-key.ts. */
-export const MAX_SET_IDS = 8192;
+/** Number of one object's part of a set, 0 … MAX_PARTS − 1: it shares a number with prefix and operation (prefix-key.ts). */
+export type PartId = number;
+export const MAX_PARTS = 8192;
+
+/** How a sweep moves from class to class as it enters a prefix of a part. */
+export interface ClassSteps {
+  with(classId: ClassId, part: PartId): ClassId;
+  without(classId: ClassId, part: PartId): ClassId;
+}
 
 /**
  * A class is the set of address sets that an address is a member of. Classes are numbered as they are met and keep
@@ -17,7 +24,7 @@ export class AddressClasses {
   /** Members by class, sorted. */
   readonly #members: (readonly SetId[])[] = [];
   readonly #byMembers = new Map<string, ClassId>();
-  /** Class after adding (even) or removing (odd) a set, by class * 2 * MAX_SET_IDS + set * 2 + operation. */
+  /** Class after adding (even) or removing (odd) a set, by class * 2 * MAX_PARTS + set * 2 + operation. */
   readonly #steps = new Map<number, ClassId>();
 
   /** @param roots sets that hold all of IPv4, and all of IPv6, but for exceptions */
@@ -53,7 +60,7 @@ export class AddressClasses {
     operation: 0 | 1,
     change: (members: readonly SetId[]) => readonly SetId[],
   ): ClassId {
-    const step = classId * 2 * MAX_SET_IDS + set * 2 + operation;
+    const step = classId * 2 * MAX_PARTS + set * 2 + operation;
     const known = this.#steps.get(step);
     if (known !== undefined) return known;
     const members = change(this.members(classId));

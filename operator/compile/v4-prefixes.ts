@@ -1,3 +1,4 @@
+import { sortKeys } from "./sort-keys.js";
 import { keyAddress, keyRest, type PrefixKey, regionStart, restLength } from "./prefix-key.js";
 
 const REGIONS = 65536;
@@ -19,7 +20,7 @@ export class V4Prefixes {
 
   /** @param keys in any order; sorted in place; duplicates are dropped */
   constructor(keys: Float64Array) {
-    const sorted = dropDuplicates(keys.sort());
+    const sorted = dropDuplicates(sortKeys(keys));
     const isWide = (key: PrefixKey) => restLength(keyRest(key)) < REGION_LENGTH;
     this.#wide = sorted.filter(isWide);
     this.#base = this.#wide.length === 0 ? sorted : sorted.filter((key) => !isWide(key));

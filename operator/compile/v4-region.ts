@@ -1,6 +1,6 @@
 import { AddressLayout as L } from "../../datapath/generated/layout.js";
-import type { AddressClasses, ClassId } from "./address-classes.js";
-import { keyAddress, keyRest, restIsException, restLength, restSet } from "./prefix-key.js";
+import type { ClassId, ClassSteps } from "./address-classes.js";
+import { keyAddress, keyRest, restIsException, restLength, restPart } from "./prefix-key.js";
 
 /**
  * The classes of one /16 as runs: run i holds the hosts from starts[i] (lower 16 address bits) up to the next
@@ -29,7 +29,7 @@ const PREFIX_HOSTS = 256;
 export function sweepRegion(
   keys: Float64Array,
   background: ClassId,
-  classes: AddressClasses,
+  classes: ClassSteps,
   runs: Runs,
 ): void {
   /* Open prefixes, outermost first: where each ends and the class inside it. */
@@ -51,8 +51,8 @@ export function sweepRegion(
     const start = keyAddress(key) & 0xffff;
     const end = start + 2 ** (32 - restLength(rest));
     close(start);
-    const set = restSet(rest);
-    current = restIsException(rest) ? classes.without(current, set) : classes.with(current, set);
+    const part = restPart(rest);
+    current = restIsException(rest) ? classes.without(current, part) : classes.with(current, part);
     ends.push(end);
     inside.push(current);
     appendRun(runs, start, current);
@@ -263,19 +263,19 @@ function countBits(word: number): number {
  *
  * @param wide sorted (prefix-key.ts)
  */
-export function regionBackgrounds(wide: Float64Array, classes: AddressClasses): Uint16Array {
+export function regionBackgrounds(wide: Float64Array, classes: ClassSteps): Uint16Array {
   const backgrounds = new Uint16Array(65536).fill(L.CLASS_V4_DEFAULT);
   /* Wider prefixes come first, so each one refines what holds inside it. */
   for (const key of wide) {
     const rest = keyRest(key);
     const first = keyAddress(key) >>> 16;
     const end = first + 2 ** (16 - restLength(rest));
-    const set = restSet(rest);
+    const part = restPart(rest);
     for (let region = first; region < end; region++) {
       const current = backgrounds[region]!;
       backgrounds[region] = restIsException(rest)
-        ? classes.without(current, set)
-        : classes.with(current, set);
+        ? classes.without(current, part)
+        : classes.with(current, part);
     }
   }
   return backgrounds;

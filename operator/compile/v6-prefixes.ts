@@ -1,7 +1,7 @@
 import { AddressLayout as L } from "../../datapath/generated/layout.js";
-import type { AddressClasses, ClassId, SetId } from "./address-classes.js";
+import type { ClassId, ClassSteps, PartId } from "./address-classes.js";
 
-/** One IPv6 prefix of one set. */
+/** One IPv6 prefix of one part of a set. */
 export interface V6Prefix {
   /** Upper 48 bits, a whole number that a double holds exactly. */
   readonly prefix: number;
@@ -9,7 +9,7 @@ export interface V6Prefix {
   readonly rest: bigint;
   /** 1 … 128 */
   readonly length: number;
-  readonly set: SetId;
+  readonly part: PartId;
   readonly exception: boolean;
 }
 
@@ -67,7 +67,7 @@ export class V6Prefixes {
   }
 
   /** Classes of everything outside the records: 48-bit starts, the first 0. */
-  shortRuns(classes: AddressClasses): V6Runs<number> {
+  shortRuns(classes: ClassSteps): V6Runs<number> {
     return sweep(
       [...this.#short].sort(inSweepOrder),
       ({ prefix }) => prefix,
@@ -85,7 +85,7 @@ export class V6Prefixes {
    *
    * @param background class of the /48 by shorter prefixes
    */
-  recordRuns(prefix: number, background: ClassId, classes: AddressClasses): V6Runs<bigint> {
+  recordRuns(prefix: number, background: ClassId, classes: ClassSteps): V6Runs<bigint> {
     return sweep(
       [...(this.#records.get(prefix) ?? [])].sort(inSweepOrder),
       ({ rest }) => rest,
@@ -122,7 +122,7 @@ export function classAt(runs: V6Runs<number>, at: number): ClassId {
 
 function samePrefix(a: V6Prefix, b: V6Prefix): boolean {
   return (
-    a.set === b.set &&
+    a.part === b.part &&
     a.length === b.length &&
     a.rest === b.rest &&
     a.prefix === b.prefix &&
@@ -144,7 +144,7 @@ function sweep<Coordinate extends number | bigint>(
   zero: Coordinate,
   plus: (a: Coordinate, b: Coordinate) => Coordinate,
   background: ClassId,
-  classes: AddressClasses,
+  classes: ClassSteps,
   end: Coordinate,
 ): V6Runs<Coordinate> {
   const starts: Coordinate[] = [];
@@ -172,8 +172,8 @@ function sweep<Coordinate extends number | bigint>(
     const start = startOf(prefix);
     close(start);
     current = prefix.exception
-      ? classes.without(current, prefix.set)
-      : classes.with(current, prefix.set);
+      ? classes.without(current, prefix.part)
+      : classes.with(current, prefix.part);
     open.push({ end: plus(start, sizeOf(prefix)), classId: current });
     append(start, current);
   }

@@ -27,7 +27,8 @@ export interface CleanupPlan {
 const stateFile = /\.(json|json\.new|sock|sock\.lock|log)$/;
 
 /**
- * What there is to remove. A pinned link is what holds a program on its interface: when its pin goes, the program goes.
+ * What there is to remove. A pinned link is what holds a program on its interface: when its pin
+ * goes, the program goes.
  *
  * @throws SluiceError SLUICE_CLEANUP when the pin root is not a folder inside a bpffs
  */

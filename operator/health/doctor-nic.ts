@@ -22,7 +22,9 @@ export interface NicReport {
   readonly findings: readonly Finding[];
 }
 
-/** Above this, a packet does not fit one page beside its headroom, and native XDP needs fragments. */
+/**
+ * Above this, a packet does not fit one page beside its headroom, and native XDP needs fragments.
+ */
 const onePageMtu = 3498;
 
 export function examineNic(found: NetworkInterface, cpus: number): NicReport {

@@ -28,8 +28,8 @@ const mostConnections = 32;
 const plainText = "text/plain; charset=utf-8";
 
 /**
- * Serves `/healthz` (the process answers), `/readyz` (what is wanted is in force) and `/metrics`. Read-only and without
- * secrets, so that it may be reached by scrapers.
+ * Serves `/healthz` (the process answers), `/readyz` (what is wanted is in force) and `/metrics`.
+ * Read-only and without secrets, so that it may be reached by scrapers.
  *
  * @throws SluiceError SLUICE_METRICS_ADDRESS
  */

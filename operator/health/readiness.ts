@@ -6,7 +6,10 @@ export interface Check {
   readonly text: string;
 }
 
-/** What has to hold for this node to be called ready: what is wanted is in the kernel, on every interface. */
+/**
+ * What has to hold for this node to be called ready: what is wanted is in the kernel, on every
+ * interface.
+ */
 export function readinessChecks(engine: Pick<Engine, "status">): readonly Check[] {
   let status: EngineStatus;
   try {

@@ -16,7 +16,7 @@ export interface NodeAgent {
   readonly start: () => Promise<void>;
 }
 
-const readyTimeoutMs = 15_000;
+const readyTimeoutMs = 30_000;
 const callTimeoutMs = 2_000;
 
 /** Labels of a node, as a cluster would give them. */

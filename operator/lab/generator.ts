@@ -2,6 +2,7 @@
  * Sends the hostile traffic out of `eth0` of its namespace: `generator.js OBJECT JSON`, the JSON
  * being {@link TrafficGlobals}. Rates come over the channel; until then nothing is sent.
  */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { u32, u64 } from "../../datapath/codec.js";
 import { interfaceByName } from "../../datapath/netlink.js";
@@ -75,6 +76,13 @@ async function send(kind: AttackKind, program: Program): Promise<never> {
   }
 }
 
+/** Column "drop" of what `eth0` sends, from /proc/net/dev. */
+function droppedAtSending(): number {
+  const text = readFileSync("/proc/thread-self/net/dev", "utf8");
+  const columns = /^\s*eth0:\s*(.*)$/m.exec(text)?.[1]?.split(/\s+/);
+  return Number(columns?.[11] ?? 0);
+}
+
 function report(): AttackReport {
   const sums = sumCounters(sent);
   const perNode = (kind: AttackKind) => {
@@ -88,6 +96,7 @@ function report(): AttackReport {
       synFlood: perNode("synFlood"),
       portScan: perNode("portScan"),
     },
+    lost: droppedAtSending(),
     idle: running === 0 && Object.values(rates).every((rate) => rate === 0),
   };
 }

@@ -14,6 +14,7 @@ export interface Snapshot {
   /** Per node, by `policy/rule`. */
   readonly rules: readonly ReadonlyMap<string, RuleTotals>[];
   readonly sent: AttackReport["sent"];
+  readonly lost: number;
   readonly client: ClientReport;
 }
 
@@ -30,8 +31,8 @@ export async function takeSnapshot({ agents, traffic }: Lab): Promise<Snapshot> 
       );
     }),
   );
-  const { sent } = traffic().attack();
-  return { rules, sent: structuredClone(sent), client: structuredClone(traffic().client()) };
+  const { sent, lost } = traffic().attack();
+  return { rules, sent, lost, client: traffic().client() };
 }
 
 const restTimeoutMs = 5000;

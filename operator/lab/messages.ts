@@ -17,6 +17,8 @@ export interface AttackReport {
   /** When it was made, milliseconds since the epoch. */
   readonly at: number;
   readonly sent: Readonly<Record<AttackKind, readonly number[]>>;
+  /** Of these, packets lost before the bridge: the ring of the veth was full. */
+  readonly lost: number;
   /** False while packets are still on their way out. */
   readonly idle: boolean;
 }

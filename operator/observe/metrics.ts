@@ -5,7 +5,8 @@ import { type SnapshotSource, takeSnapshot } from "./snapshot.js";
 export interface Metrics {
   readonly contentType: string;
   /**
-   * The exposition of this moment. The engine is asked now and only now: without a scraper, metrics cost nothing.
+   * The exposition of this moment. The engine is asked now and only now: without a scraper, metrics
+   * cost nothing.
    *
    * @throws what the engine throws when its tables cannot be read
    */
@@ -56,7 +57,9 @@ function register({ name, help, type, labels }: Family, registry: Registry): Fil
   };
 }
 
-/** Not prom-client's own set, whose event-loop monitor would wake an idle agent 100 times a second. */
+/**
+ * Not prom-client's own set, whose event-loop monitor would wake an idle agent 100 times a second.
+ */
 function registerProcess(registry: Registry): () => void {
   const memory = new Gauge({
     name: "process_resident_memory_bytes",

@@ -1,6 +1,6 @@
 /**
- * Protocols that get a series of their own. All others share one: a sender who tries all numbers must not make 256
- * series out of each node.
+ * Protocols that get a series of their own. All others share one: a sender who tries all numbers
+ * must not make 256 series out of each node.
  */
 const labels: ReadonlyMap<number, string> = new Map([
   [1, "icmp"],

@@ -33,7 +33,9 @@ export interface AgentProcess {
   readonly log: () => string;
   /** How it ended: exit status or signal. */
   readonly exited: Promise<number | NodeJS.Signals | null>;
-  /** Resolves when what the folder says is in the kernel; rejects with the log when the agent ends. */
+  /**
+   * Resolves when what the folder says is in the kernel; rejects with the log when the agent ends.
+   */
   ready(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
 }
@@ -181,7 +183,9 @@ const askScript = `
   ask();
 `;
 
-/** Whether the node answers UDP from the client. Nothing is lost on a veth, so one answer is enough. */
+/**
+ * Whether the node answers UDP from the client. Nothing is lost on a veth, so one answer is enough.
+ */
 export function echoes({ client }: TestNode, tries = 3, waitMs = 150): boolean {
   try {
     client.run(process.execPath, "-e", askScript, nodeAddress, String(tries), String(waitMs));

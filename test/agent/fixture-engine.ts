@@ -121,7 +121,10 @@ export interface FixtureEngine extends Engine {
   readonly calls: readonly (readonly unknown[])[];
 }
 
-/** An engine of plain data: what the surface does with answers is tested apart from where they come from. */
+/**
+ * An engine of plain data: what the surface does with answers is tested apart from where they come
+ * from.
+ */
 export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEngine {
   const listeners = new Set<(event: EventState) => void>();
   const calls: (readonly unknown[])[] = [];

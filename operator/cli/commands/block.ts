@@ -15,7 +15,9 @@ export function blockCommand(cli: Cli): Command {
   return agentCommand(
     "block",
     "drop everything from an address or CIDR on this node, at once",
-    "Drops packets from an address or CIDR on the uplinks of this node, before any policy but behind the fail-safe rules. In force when the command returns; kept over restarts of the agent. To block an address again sets its time anew.",
+    "Drops packets from an address or CIDR on the uplinks of this node, before any policy " +
+      "but behind the fail-safe rules. In force when the command returns; kept over restarts " +
+      "of the agent. To block an address again sets its time anew.",
   )
     .argument("<cidr...>", "address or CIDR: 192.0.2.7, 192.0.2.0/24, 2001:db8::/32")
     .option(

@@ -18,7 +18,9 @@ export function checkCommand(cli: Cli): Command {
   return localCommand(
     "check",
     "validate manifests and show the order of judgement",
-    "Reads manifests as the agent would, prints everything wrong with them, and the rules in the order in which they would judge. Needs no agent, no kernel and no rights: good for CI. Exits with 4 when there are errors; warnings do not count.",
+    "Reads manifests as the agent would, prints everything wrong with them, and the rules " +
+      "in the order in which they would judge. Needs no agent, no kernel and no rights: good " +
+      "for CI. Exits with 4 when there are errors; warnings do not count.",
   )
     .requiredOption("-f, --filename <path>", "folder of manifests, or one file")
     .option("--node-labels <k=v,…>", "show only policies for a node with these labels", readLabels)

@@ -19,7 +19,8 @@ export function cleanupCommand(cli: Cli): Command {
   return localCommand(
     "cleanup",
     "take Sluice off this node: programs, tables, state",
-    "Removes every pin, link and state file of Sluice, so that no packet is judged any more. The agent must have ended. Asks first.",
+    "Removes every pin, link and state file of Sluice, so that no packet is judged any " +
+      "more. The agent must have ended. Asks first.",
   )
     .option("--pin-root <folder>", "as the agent was started", "/sys/fs/bpf/sluice")
     .option("--state-folder <folder>", "as the agent was started", "/run/sluice")

@@ -7,7 +7,8 @@ export function confirmCommand(cli: Cli): Command {
   return agentCommand(
     "confirm",
     "keep a policy that would else be rolled back",
-    "Confirms a policy with `confirmWithin`, so that it stays. Without this it is rolled back when its time is over; sluicectl status shows what waits, and how long.",
+    "Confirms a policy with `confirmWithin`, so that it stays. Without this it is rolled " +
+      "back when its time is over; sluicectl status shows what waits, and how long.",
   )
     .argument("<policy>", "name of the XdpPolicy")
     .action(async (policy: string, options: { output: OutputFormat; socket: string }) => {

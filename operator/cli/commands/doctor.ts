@@ -16,7 +16,10 @@ export function doctorCommand(cli: Cli): Command {
   return localCommand(
     "doctor",
     "what this kernel and its NICs offer, and what is missing",
-    "Asks the kernel and the drivers, by trying, for all that Sluice uses: program and map types, helpers, links, rights, native XDP, receive queues and RSS. Changes nothing and needs no agent. Exits with 4 when something is missing without which Sluice does not work.",
+    "Asks the kernel and the drivers, by trying, for all that Sluice uses: program and map " +
+      "types, helpers, links, rights, native XDP, receive queues and RSS. Changes nothing and" +
+      " needs no agent. Exits with 4 when something is missing without which Sluice does not " +
+      "work.",
   )
     .option("-a, --all-interfaces", "virtual interfaces too")
     .option("-v, --verbose", "also what is as it should be")

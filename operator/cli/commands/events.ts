@@ -19,7 +19,9 @@ export function eventsCommand(cli: Cli): Command {
   return agentCommand(
     "events",
     "sampled packets as rules with `log` judge them, live",
-    "Prints packets that rules with `log: {oneIn: N}` sampled, from now until Ctrl-C, with the rule that matched and what it did. Options of one kind are alternatives, options of different kinds must all fit; names may have * and ?.",
+    "Prints packets that rules with `log: {oneIn: N}` sampled, from now until Ctrl-C, with " +
+      "the rule that matched and what it did. Options of one kind are alternatives, options " +
+      "of different kinds must all fit; names may have * and ?.",
   )
     .option("-f, --follow", "go on until Ctrl-C (the default)")
     .option("-n, --count <n>", "end after so many events", readCount)

@@ -8,7 +8,8 @@ export function logLevelCommand(cli: Cli): Command {
   return agentCommand(
     "log-level",
     "show or change how much the agent logs",
-    "Shows the agent's log level, or changes it until the agent ends. SIGUSR1 makes it more talkative by one level, SIGUSR2 less.",
+    "Shows the agent's log level, or changes it until the agent ends. SIGUSR1 makes it more" +
+      " talkative by one level, SIGUSR2 less.",
   )
     .addArgument(new Argument("[level]", "the new level").choices(logLevels))
     .action(

@@ -17,7 +17,8 @@ export function protocolsCommand(cli: Cli): Command {
   const command = agentCommand(
     "protocols",
     "packets by IP protocol; with --watch, packets per second",
-    "Counts the packets that arrived at the judged interfaces, by IP protocol. With --watch it shows packets per second, the most frequent protocol first.",
+    "Counts the packets that arrived at the judged interfaces, by IP protocol. With --watch" +
+      " it shows packets per second, the most frequent protocol first.",
   );
   return withWatch(command).action(
     async (options: WatchOptions & { output: OutputFormat; socket: string }) => {

@@ -33,7 +33,9 @@ export function rulesCommand(cli: Cli): Command {
   const command = agentCommand(
     "rules",
     "the rules in force, in order of judgement, with their hits",
-    "Lists the rules that judge packets on this node, first to last, with the packets that each matched. The first match decides, unless its action is Pass, or Limit within its rate, or its policy only audits.",
+    "Lists the rules that judge packets on this node, first to last, with the packets that " +
+      "each matched. The first match decides, unless its action is Pass, or Limit within its " +
+      "rate, or its policy only audits.",
   )
     .option("--policy <name>", "only this policy's rules; repeatable", collect)
     .option("--hit", "only rules that matched a packet");

@@ -13,7 +13,8 @@ export function statusCommand(cli: Cli): Command {
   return agentCommand(
     "status",
     "what is in force on this node, and what is wrong",
-    "Shows the interfaces with their XDP mode, the policies, how full the tables are, why packets got their verdicts, and everything that is wrong with the manifests.",
+    "Shows the interfaces with their XDP mode, the policies, how full the tables are, why " +
+      "packets got their verdicts, and everything that is wrong with the manifests.",
   )
     .option("--check", "exit with 4 unless in sync, attached and without errors")
     .action(async (options: { output: OutputFormat; socket: string; check?: boolean }) => {
@@ -56,7 +57,8 @@ function head(status: AgentStatus, { colors }: Output, nowMs: number): string {
   const sync = status.inSync ? colors.green("in sync") : colors.red("not in sync");
   const lines = [
     `${colors.bold("Node")}     ${status.node}, ${sync}, generation ${status.generation}${applied}`,
-    `${colors.bold("Agent")}    ${status.version}, process ${status.pid}, started ${formatMoment(status.startedAt, nowMs)}, log level ${status.logLevel}`,
+    `${colors.bold("Agent")}    ${status.version}, process ${status.pid}, ` +
+      `started ${formatMoment(status.startedAt, nowMs)}, log level ${status.logLevel}`,
     `${colors.bold("Pins")}     ${status.pinFolder}, table layout ${status.layout}`,
   ];
   if (status.eventsLost > 0) {

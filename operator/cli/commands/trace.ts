@@ -36,7 +36,9 @@ export function traceCommand(cli: Cli): Command {
   return agentCommand(
     "trace",
     "what would happen to a packet, and why",
-    "Runs the program in force, with the tables in force, on one packet, and prints stage by stage what it found, which rules matched and what the verdict is. Nothing is sent, counted, or taken from a rate limit.",
+    "Runs the program in force, with the tables in force, on one packet, and prints stage " +
+      "by stage what it found, which rules matched and what the verdict is. Nothing is sent, " +
+      "counted, or taken from a rate limit.",
   )
     .argument(
       "[words...]",
