@@ -1,0 +1,54 @@
+interface Datagram {
+  /** Own address to send from. */
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+  readonly stream: string;
+}
+
+/** What a peer does: each call with what is sent and what comes back. */
+export interface PeerCalls {
+  /** Receives datagrams of all streams on a UDP port. */
+  readonly listen: Call<{ readonly port: number }>;
+  /** How many different datagrams of a stream came. */
+  readonly heard: Call<{ readonly stream: string }, number>;
+  /** Datagrams that came and found the socket full. */
+  readonly overflows: Call<object, number>;
+  readonly send: Call<Datagram & { readonly number: number }>;
+  /** Sends datagrams with the numbers 1, 2, … */
+  readonly startStream: Call<Datagram & { readonly perSecond: number }>;
+  /** How many were sent. */
+  readonly endStream: Call<{ readonly stream: string }, number>;
+  readonly serveHttp: Call<{ readonly port: number }>;
+  /** Asks for a page over and over, each time by a new connection. */
+  readonly browse: Call<{ readonly url: string; readonly perSecond: number }>;
+  readonly endBrowsing: Call<
+    object,
+    {
+      readonly sent: number;
+      readonly succeeded: number;
+      readonly failures: readonly string[];
+      readonly synRetransmits: number;
+    }
+  >;
+  /** Keeps what it accepts open, as `accepted PORT` by the port of the other end. */
+  readonly serveTcp: Call<{ readonly port: number }>;
+  /** Accepts no more. */
+  readonly endTcp: Call<{ readonly port: number }>;
+  /** The local port. */
+  readonly openTcp: Call<{ readonly name: string; readonly to: string; readonly port: number }, number>;
+  readonly tellTcp: Call<{ readonly name: string; readonly text: string }>;
+  /** All that came by a connection. */
+  readonly heardTcp: Call<{ readonly name: string }, string>;
+}
+
+export type PeerCall = keyof PeerCalls;
+
+interface Call<Request, Answer = undefined | void> {
+  readonly request: Request;
+  readonly answer: Answer;
+}
+
+export type PeerReply =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly error: string };

@@ -1,0 +1,149 @@
+/** Sends and receives in a network namespace for a test; started by peer-process.ts, which it answers. */
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { readFileSync } from "node:fs";
+import { createServer as createHttpServer, get } from "node:http";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import type { PeerCall, PeerCalls, PeerReply } from "./peer-calls.js";
+
+type Answers = {
+  readonly [Name in PeerCall]: (
+    request: PeerCalls[Name]["request"],
+  ) => PeerCalls[Name]["answer"] | Promise<PeerCalls[Name]["answer"]>;
+};
+
+/** Datagrams of one stream that came, by number. */
+const heard = new Map<string, Set<number>>();
+const senders = new Map<string, Promise<UdpSocket>>();
+const streams = new Map<string, { sent: number; readonly timer: NodeJS.Timeout }>();
+const connections = new Map<string, { readonly socket: Socket; text: string }>();
+const servers = new Map<number, Server>();
+const requests = { sent: 0, succeeded: 0, failures: [] as string[] };
+let browsing: NodeJS.Timeout | undefined;
+
+const answers: Answers = {
+  listen: ({ port }) =>
+    new Promise((resolve) => {
+      const socket = createSocket({ type: "udp6", ipv6Only: false });
+      socket.on("message", (message) => {
+        const [name = "", number] = message.toString().split(" ");
+        let numbers = heard.get(name);
+        if (numbers === undefined) heard.set(name, (numbers = new Set()));
+        numbers.add(Number(number));
+      });
+      socket.bind(port, () => resolve(undefined));
+    }),
+  heard: ({ stream }) => heard.get(stream)?.size ?? 0,
+  overflows: () => netstat("snmp", "Udp:", "RcvbufErrors"),
+  async send({ from, to, port, stream, number }) {
+    const socket = await senderOf(from);
+    await new Promise((resolve) => socket.send(`${stream} ${number}`, port, to, resolve));
+  },
+  async startStream({ stream, from, to, port, perSecond }) {
+    const socket = await senderOf(from);
+    const state = {
+      sent: 0,
+      timer: setInterval(() => {
+        state.sent++;
+        socket.send(`${stream} ${state.sent}`, port, to);
+      }, 1000 / perSecond),
+    };
+    streams.set(stream, state);
+  },
+  endStream({ stream }) {
+    const state = streams.get(stream);
+    clearInterval(state?.timer);
+    return state?.sent ?? 0;
+  },
+  serveHttp: ({ port }) =>
+    new Promise((resolve) => {
+      createHttpServer((_, response) => response.end("hello")).listen(port, () => resolve(undefined));
+    }),
+  browse({ url, perSecond }) {
+    browsing = setInterval(() => request(url), 1000 / perSecond);
+  },
+  async endBrowsing() {
+    clearInterval(browsing);
+    const { sent } = requests;
+    while (requests.succeeded + requests.failures.length < sent) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return { ...requests, synRetransmits: netstat("netstat", "TcpExt:", "TCPSynRetrans") };
+  },
+  serveTcp: ({ port }) =>
+    new Promise((resolve) => {
+      const server = createServer((socket) => keep(`accepted ${socket.remotePort}`, socket));
+      servers.set(port, server);
+      server.listen(port, () => resolve(undefined));
+    }),
+  endTcp: ({ port }) =>
+    new Promise((resolve) => {
+      servers.get(port)?.close(() => resolve(undefined));
+    }),
+  openTcp: ({ name, to, port }) =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ host: to, port });
+      socket.once("error", reject);
+      socket.once("connect", () => {
+        keep(name, socket);
+        resolve(socket.localPort ?? 0);
+      });
+    }),
+  tellTcp({ name, text }) {
+    connections.get(name)?.socket.write(text);
+  },
+  heardTcp: ({ name }) => connections.get(name)?.text ?? "",
+};
+
+function senderOf(from: string): Promise<UdpSocket> {
+  let sender = senders.get(from);
+  if (sender === undefined) {
+    sender = new Promise((resolve) => {
+      const socket = createSocket(from.includes(":") ? "udp6" : "udp4");
+      // A refused datagram would otherwise end the process.
+      socket.on("error", () => undefined);
+      socket.bind(0, from, () => resolve(socket));
+    });
+    senders.set(from, sender);
+  }
+  return sender;
+}
+
+function keep(name: string, socket: Socket): void {
+  const connection = { socket, text: "" };
+  connections.set(name, connection);
+  socket.on("data", (data) => void (connection.text += data.toString()));
+  socket.on("error", () => undefined);
+}
+
+/** A new connection each, so that every packet of a handshake has to pass. */
+function request(url: string): void {
+  requests.sent++;
+  const fail = (error: Error) => requests.failures.push(error.message);
+  const signal = AbortSignal.timeout(5000);
+  const sent = get(url, { agent: false, signal }, (response) => {
+    response.resume();
+    response.on("error", fail);
+    response.on("end", () => requests.succeeded++);
+  });
+  sent.on("error", fail);
+}
+
+/** One number of /proc/net: pairs of lines, names and then values. */
+function netstat(file: string, prefix: string, name: string): number {
+  const lines = readFileSync(`/proc/thread-self/net/${file}`, "utf8").split("\n");
+  const [names, values] = lines.filter((line) => line.startsWith(prefix));
+  const index = names?.split(" ").indexOf(name) ?? -1;
+  return Number(values?.split(" ")[index] ?? 0);
+}
+
+process.on("message", (message) => {
+  const { id, call, request: asked } = message as { id: number; call: PeerCall; request: never };
+  const send = (reply: PeerReply) => process.send?.(reply);
+  Promise.resolve()
+    .then(() => answers[call](asked))
+    .then(
+      (answer) => send({ id, answer }),
+      (error: unknown) => send({ id, error: error instanceof Error ? error.message : String(error) }),
+    );
+});
+process.on("disconnect", () => process.exit(0));
