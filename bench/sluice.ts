@@ -4,7 +4,7 @@ import { readOutcomes } from "../operator/apply/counters.js";
 import { type Datapath, openDatapath } from "../operator/apply/datapath.js";
 import { compileDesired, SetContentCache } from "../operator/apply/desired.js";
 import { defaultFailSafe } from "../operator/apply/fail-safe.js";
-import { Firewall } from "../operator/apply/firewall.js";
+import { type DesiredFirewall, Firewall } from "../operator/apply/firewall.js";
 import { ObjectStore } from "../operator/apply/object-store.js";
 import { RedirectTargets } from "../operator/apply/redirect-targets.js";
 import { RuleSlots } from "../operator/apply/rule-slots.js";
@@ -19,7 +19,7 @@ import { makePinFolder } from "./cleanup.js";
 /** What one firewall is to enforce on its one interface. */
 export interface World {
   readonly policies: readonly XdpPolicyRecord[];
-  readonly sets?: ReadonlyMap<string, CidrList>;
+  readonly sets?: readonly XdpCidrSetRecord[];
   /** Default: the agent's own, for a node with one resolver. */
   readonly failSafe?: readonly RuleRecord[];
 }
@@ -70,13 +70,11 @@ export class Sluice {
     interfaces.u32[(index * interfaces.stride) / 4] = SLOT;
   }
 
-  /** Brings the kernel to these policies and sets, as the agent does. */
-  async apply(world: World): Promise<void> {
+  /** What the agent would put in force. Sets whose records were seen before are not read again. */
+  compile(world: World): DesiredFirewall {
     const store = new ObjectStore();
-    for (const [name, entries] of world.sets ?? []) {
-      store.submit({ type: "upsert", record: setRecord(name, entries) });
-    }
-    const desired = compileDesired(
+    for (const record of world.sets ?? []) store.submit({ type: "upsert", record });
+    return compileDesired(
       {
         nodeLabels: {},
         present: [{ name: INTERFACE, index: SLOT, uplink: true }],
@@ -90,9 +88,21 @@ export class Sluice {
         nowMs: 0,
       },
       this.#cache,
-    );
-    await this.#firewall.change(desired.firewall);
+    ).firewall;
+  }
+
+  /** In force when it resolves, and in order again once `settle` is through. */
+  async change(desired: DesiredFirewall): Promise<void> {
+    await this.#firewall.change(desired);
+  }
+
+  async settle(): Promise<void> {
     await this.#firewall.settle();
+  }
+
+  async apply(world: World): Promise<void> {
+    await this.change(this.compile(world));
+    await this.settle();
   }
 
   verdicts(): Verdicts {
@@ -111,13 +121,7 @@ export class Sluice {
 /** The test runner names an interface of this namespace; only the loopback is sure to exist. */
 export const loopback = ifIndex(1);
 
-function setRecord(name: string, entries: CidrList): XdpCidrSetRecord {
-  return {
-    kind: "XdpCidrSet",
-    name,
-    origin: { source: "bench" },
-    generation: 1,
-    setName: name,
-    entries,
-  };
+export function setRecord(name: string, entries: CidrList): XdpCidrSetRecord {
+  const origin = { source: "bench" };
+  return { kind: "XdpCidrSet", name, origin, generation: 1, setName: name, entries };
 }

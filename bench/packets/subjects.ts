@@ -2,7 +2,7 @@ import type { Program } from "../../datapath/index.js";
 import type { CidrList, Peer, RuleRecord } from "../../operator/model/records.js";
 import { limit, policy, rule } from "../../test/oracle/build.js";
 import type { V6Addresses } from "../addresses.js";
-import { loopback, Sluice, type Verdicts, type World } from "../sluice.js";
+import { loopback, setRecord, Sluice, type Verdicts, type World } from "../sluice.js";
 import { XdpFilter } from "../xdp-filter.js";
 
 /** A program with its tables filled. */
@@ -52,10 +52,10 @@ const NO_V6: V6Addresses = { high: new BigUint64Array(), low: new BigUint64Array
 /** One policy that drops what comes from a set of single addresses. */
 export function blockingWorld(v4: Uint32Array, v6: V6Addresses = NO_V6): World {
   const drop = rule("drop-blocked", "Drop", { from: FROM_SET });
-  return { policies: [policy("edge", [drop])], sets: new Map([[SET, hostList(v4, v6)]]) };
+  return { policies: [policy("edge", [drop])], sets: [setRecord(SET, hostList(v4, v6))] };
 }
 
-export function hostList(v4: Uint32Array, { high, low }: V6Addresses = NO_V6): CidrList {
+function hostList(v4: Uint32Array, { high, low }: V6Addresses = NO_V6): CidrList {
   return {
     v4: { address: v4, length: new Uint8Array(v4.length).fill(32), expiresAt: undefined },
     v6: { high, low, length: new Uint8Array(high.length).fill(128), expiresAt: undefined },

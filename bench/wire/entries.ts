@@ -9,8 +9,3 @@ export function oneEntry(): Uint32Array {
 export function manyEntries(): Uint32Array {
   return randomV4(1_000_000, seededRandom(22));
 }
-
-/** Dotted decimal. */
-export function formatV4(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
-}

@@ -2,10 +2,10 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { attachXdp, BpfObject, netnsPath, type Program, withNetns } from "../../datapath/index.js";
 import { makeScratchFolder } from "../cleanup.js";
+import { formatV4 } from "../ipv4-text.js";
 import { blockingWorld } from "../packets/subjects.js";
 import { Sluice } from "../sluice.js";
 import { XdpFilter } from "../xdp-filter.js";
-import { formatV4 } from "./entries.js";
 import type { Wire } from "./wire.js";
 
 /** Something that drops what comes from a set of addresses. */

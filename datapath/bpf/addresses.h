@@ -139,16 +139,6 @@ __noinline int touched_class_v4(__u32 half, __u32 address)
 }
 
 /*
- * Returns its argument. To the verifier it is any number: without this it follows each way through a binary search
- * with its own bounds, and there are 2^17 of them.
- */
-__noinline int opaque(__u32 value)
-{
-	asm volatile("" : "+r"(value));
-	return value;
-}
-
-/*
  * Class of an address that no prefix of /48 or longer touches. `first`: first line of the `count` intervals, of which
  * the first starts at 0; `prefix`: upper 48 bits.
  */

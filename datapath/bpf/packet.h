@@ -82,6 +82,16 @@ static __always_inline __u32 count_bits(__u64 word)
 	return (word * 0x0101010101010101ULL) >> 56;
 }
 
+/*
+ * Returns its argument. To the verifier it is any number: without this it follows each way through a loop with
+ * its own bounds, and a binary search has 2^17 of them.
+ */
+__noinline int opaque(__u32 value)
+{
+	asm volatile("" : "+r"(value));
+	return value;
+}
+
 /* Per-CPU rows are only touched by the CPU they belong to. */
 static __always_inline void count(void *table, __u32 index, __u32 bytes)
 {

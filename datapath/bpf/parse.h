@@ -203,10 +203,75 @@ static __always_inline enum reason parse_ipv4(struct packet *packet, struct curs
 	return REASON_RULE;
 }
 
-static __always_inline enum reason parse_ipv6(struct packet *packet, struct cursor *cursor)
-{
-	enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
+enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
 
+static __always_inline bool is_extension(__u8 next)
+{
+	return next == HOP_BY_HOP || next == ROUTING || next == FRAGMENT || next == DESTINATION;
+}
+
+/* The longest chain that is walked: eight headers of 2,048 bytes behind the largest head. */
+enum { MAX_EXTENSION_OFFSET = 0x7fff };
+
+/*
+ * Walks the extension headers behind `cursor`. What the steps have learned is opaque to the verifier, or it would prove
+ * the loop for every order of headers.
+ */
+static __always_inline enum reason parse_extensions(struct packet *packet, struct cursor *cursor, void *data,
+						    __u8 next)
+{
+	__u32 offset = cursor->at - data, left = cursor->left, options = 0, fragments = 0;
+
+	/* Each option header, one fragment header, and the look at what follows. */
+	for (int i = 0; i < MAX_EXTENSION_HEADERS + 2; i++) {
+		struct extension_header *extension;
+		__u32 size = sizeof(*extension);
+
+		offset = opaque(offset) & MAX_EXTENSION_OFFSET;
+		left = opaque(left);
+		next = opaque(next);
+		options = opaque(options);
+		fragments = opaque(fragments);
+		extension = data + offset;
+		cursor->at = extension;
+		cursor->left = left;
+		if (!is_extension(next)) {
+			packet->protocol = next;
+			return REASON_RULE;
+		}
+		if (next == FRAGMENT ? fragments++ : options++ == MAX_EXTENSION_HEADERS)
+			return REASON_EXTENSION_HEADERS;
+		if ((void *)(extension + 1) > cursor->frame_end || left < size)
+			return REASON_TRUNCATED;
+		if (next == FRAGMENT) {
+			__u16 field = bpf_ntohs(extension->fragment_offset);
+
+			/* Offset 0 without "more" is a whole packet that happens to carry the header. */
+			if (field & 0xfff9) {
+				packet->traits |= TRAIT_FRAGMENT;
+				packet->fragment = (field & 0xfff8) ? FRAGMENT_LATER : FRAGMENT_FIRST;
+				packet->fragment_id = extension->fragment_id;
+				packet->fragment_protocol = extension->next;
+			}
+			if (field & 0xfff8) {
+				packet->protocol = extension->next;
+				return REASON_RULE;
+			}
+		} else {
+			packet->traits |= TRAIT_IP_OPTIONS;
+			size += extension->length * 8u;
+			if (left < size)
+				return REASON_TRUNCATED;
+		}
+		next = extension->next;
+		left -= size;
+		offset += size;
+	}
+	return REASON_EXTENSION_HEADERS;
+}
+
+static __always_inline enum reason parse_ipv6(struct packet *packet, struct cursor *cursor, void *data)
+{
 	cursor->left = sizeof(struct ipv6hdr);
 	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
 
@@ -224,51 +289,11 @@ static __always_inline enum reason parse_ipv6(struct packet *packet, struct curs
 
 	__u8 next = ip->nexthdr;
 
-	int options = 0;
-	bool fragmented = false;
-
-	/* Each option header, one fragment header, and the look at what follows. */
-	for (int i = 0; i < MAX_EXTENSION_HEADERS + 2; i++) {
-		if (next != HOP_BY_HOP && next != ROUTING && next != FRAGMENT && next != DESTINATION) {
-			packet->protocol = next;
-			return REASON_RULE;
-		}
-		if (next == FRAGMENT ? fragmented : options++ == MAX_EXTENSION_HEADERS)
-			return REASON_EXTENSION_HEADERS;
-
-		struct extension_header *extension = take(cursor, sizeof(*extension));
-
-		if (!extension)
-			return REASON_TRUNCATED;
-		if (next == FRAGMENT) {
-			__u16 offset = bpf_ntohs(extension->fragment_offset);
-
-			fragmented = true;
-			next = extension->next;
-			/* Offset 0 without "more" is a whole packet that happens to carry the header. */
-			if (offset & 0xfff9) {
-				packet->traits |= TRAIT_FRAGMENT;
-				packet->fragment = (offset & 0xfff8) ? FRAGMENT_LATER : FRAGMENT_FIRST;
-				packet->fragment_id = extension->fragment_id;
-				packet->fragment_protocol = next;
-			}
-			if (packet->fragment == FRAGMENT_LATER) {
-				packet->protocol = next;
-				return REASON_RULE;
-			}
-			continue;
-		}
-		packet->traits |= TRAIT_IP_OPTIONS;
-
-		__u32 rest = extension->length * 8u;
-
-		next = extension->next;
-		if (cursor->left < rest || cursor->at + rest > cursor->frame_end)
-			return REASON_TRUNCATED;
-		cursor->left -= rest;
-		cursor->at += rest;
+	if (!is_extension(next)) {
+		packet->protocol = next;
+		return REASON_RULE;
 	}
-	return REASON_EXTENSION_HEADERS;
+	return parse_extensions(packet, cursor, data, next);
 }
 
 /* Fills `packet` from the frame. Returns REASON_RULE to go on, REASON_NOT_IP, or why it cannot be read. */
@@ -301,7 +326,7 @@ static __always_inline enum reason parse_frame(struct packet *packet, void *data
 	if (type == bpf_htons(ETH_P_IP))
 		reason = parse_ipv4(packet, &cursor);
 	else if (type == bpf_htons(ETH_P_IPV6))
-		reason = parse_ipv6(packet, &cursor);
+		reason = parse_ipv6(packet, &cursor, data);
 	else
 		return REASON_NOT_IP;
 	if (reason != REASON_RULE)

@@ -1,5 +1,5 @@
 import { Limits } from "../../datapath/generated/layout.js";
-import { interfaceByName } from "../../datapath/index.js";
+import { interfaceByName, possibleCpus } from "../../datapath/index.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import type { CompiledRule } from "../compile/rule-list.js";
 import type { Datapath } from "./datapath.js";
@@ -54,8 +54,8 @@ export class RedirectTargets {
   }
 
   /**
-   * First row and number of rows of a rule's target, written if needed. An interface that does not exist gets an
-   * empty row: its packets are dropped with reason `redirect`.
+   * First row and number of rows of a rule's target, written if needed. An interface or a CPU that does not exist
+   * leads nowhere: its packets are dropped with reason `redirect`.
    *
    * @throws CapacityError
    */
@@ -87,7 +87,7 @@ export class RedirectTargets {
     const { cpuTargets, cpus: cpuMap } = this.#datapath;
     const words = cpuTargets.stride / 4;
     cpus.forEach((cpu, index) => {
-      if (cpuMap.lookup(cpu)?.qsize !== CPU_QUEUE_PACKETS) {
+      if (hasCpu(cpu) && cpuMap.lookup(cpu)?.qsize !== CPU_QUEUE_PACKETS) {
         cpuMap.update(cpu, { qsize: CPU_QUEUE_PACKETS, bpfProg: 0 });
       }
       cpuTargets.u32[(first + index) * words] = cpu;
@@ -122,4 +122,9 @@ export class RedirectTargets {
     this.#saveSocketMaps(this.#socketMaps);
     return place;
   }
+}
+
+/** Policies name CPUs for many nodes, and not every node has all of them. */
+export function hasCpu(cpu: number): boolean {
+  return cpu < Math.min(possibleCpus(), Limits.MAX_CPUS);
 }

@@ -81,15 +81,17 @@ export class RuleSlots {
     throw new CapacityError("rule slots", Limits.MAX_RULE_SLOTS - 1, "the rules need more");
   }
 
-  #take(slot: number, owner: SlotOwner): void {
+  #take(slot: number, { policy, rule }: SlotOwner): void {
+    /* Not what was given: it may be a whole rule, which would live on in here. */
+    const owner = { policy, rule };
     const before = this.#owners[slot];
     if (before !== undefined) this.#byName.delete(nameKey(before));
     this.#clear(slot);
     const at = slot * this.#stride;
     this.#names.fill(0, at, at + RuleName.size);
-    const { policy, rule } = RuleName.offsets;
-    this.#names.set(Buffer.from(owner.policy), at + policy);
-    this.#names.set(Buffer.from(owner.rule), at + rule);
+    const { offsets } = RuleName;
+    this.#names.set(Buffer.from(policy), at + offsets.policy);
+    this.#names.set(Buffer.from(rule), at + offsets.rule);
     this.#owners[slot] = owner;
     this.#byName.set(nameKey(owner), slot);
   }

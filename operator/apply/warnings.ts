@@ -4,6 +4,7 @@ import { selectorMatches } from "../compile/selectors.js";
 import type { Problem, RuleRecord, XdpPolicyRecord } from "../model/records.js";
 import type { PresentInterface } from "./desired.js";
 import { objectProblem } from "./object-problem.js";
+import { hasCpu } from "./redirect-targets.js";
 
 /** What is legal and probably not meant, on this node as it is now. */
 export function nodeWarnings(
@@ -43,7 +44,9 @@ function redirectWarnings(
   judged: readonly string[],
   present: readonly PresentInterface[],
 ): readonly Problem[] {
-  if (action.kind !== "Redirect" || action.target.kind !== "interface") return [];
+  if (action.kind !== "Redirect") return [];
+  if (action.target.kind === "cpus") return cpuWarnings(policy, name, action.target.cpus);
+  if (action.target.kind !== "interface") return [];
   const target = action.target.name;
   if (present.every((found) => found.name !== target)) {
     return [
@@ -66,6 +69,24 @@ function redirectWarnings(
         "Expect loss at full rate: XDP does not queue",
       ),
     );
+}
+
+function cpuWarnings(
+  policy: XdpPolicyRecord,
+  rule: string,
+  cpus: readonly number[],
+): readonly Problem[] {
+  const missing = cpus.filter((cpu) => !hasCpu(cpu));
+  if (missing.length === 0) return [];
+  return [
+    warning(
+      policy,
+      "SLUICE_REDIRECT_TARGET",
+      `rule ${rule} redirects to CPU ${missing.join(", ")}, which this node does not have: ` +
+        "packets whose flow falls on it are dropped",
+      "Name CPUs that every selected node has, or narrow spec.nodeSelector",
+    ),
+  ];
 }
 
 function warning(policy: XdpPolicyRecord, code: string, message: string, remedy: string): Problem {

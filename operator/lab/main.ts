@@ -143,7 +143,7 @@ function hints({ agents, manifests }: Lab): readonly string[] {
   return [
     `edit ${shorten(manifests)}/*.yaml and save: it acts within a second`,
     `node ${shorten(sluicectl)} --socket ${first?.socketPath} rules --watch`,
-    `nsenter --net=${first?.node.namespacePath} tcpdump -ni eth0     Ctrl-C ends and removes all`,
+    `nsenter --net=${first?.node.namespacePath} tcpdump -ni eth0`,
   ];
 }
 

@@ -128,6 +128,14 @@ test("on a low terminal the busiest rules stay, and nothing exceeds the height",
   }
 });
 
+test("hints that are too long go on in the next line", () => {
+  const hints = ["node main.js --socket /run/sluice-lab/1/node1.sock rules --watch"];
+  assert.deepEqual(text(recorded, { width: 60, hints }).slice(-2), [
+    " node main.js --socket /run/sluice-lab/1/node1.sock rules",
+    " --watch",
+  ]);
+});
+
 test("on a narrow terminal lines are cut with an ellipsis", () => {
   for (const line of text(recorded, { width: 40 })) assert.ok(line.length <= 40, line);
   assert.ok(text(recorded, { width: 40 }).some((line) => line.endsWith("…")));

@@ -30,8 +30,9 @@ export function renderView(sample: LabSample, options: ViewOptions): readonly Li
   const wire = wireLine(sample);
   const problems = problemLines(sample, width);
   const notes: Line[] = [
-    ...events.slice(-2).map((text): Line => [["faint", ` ${text}`]]),
-    ...hints.map((text): Line => [["faint", ` ${text}`]]),
+    ...[...events.slice(-2), ...hints].flatMap((text) =>
+      wrap(text, width - 1).map((part): Line => [["faint", ` ${part}`]]),
+    ),
   ];
   const fixed = head.length + 3 + problems.length + 1;
   // Rules come first; hints give way when the terminal is low.
@@ -47,7 +48,7 @@ function titleLine({ seconds, nodes }: LabSample): Line {
   const clock = [Math.floor(whole / 60), whole % 60].map((part) => String(part).padStart(2, "0"));
   return [
     ["title", " sluice lab"],
-    ["faint", `   ${nodes.length} nodes, one agent each   ${clock.join(":")}`],
+    ["faint", `   ${nodes.length} nodes, one agent each   ${clock.join(":")}   Ctrl-C ends`],
   ];
 }
 

@@ -36,7 +36,10 @@ export interface PeerCalls {
   /** Accepts no more. */
   readonly endTcp: Call<{ readonly port: number }>;
   /** The local port. */
-  readonly openTcp: Call<{ readonly name: string; readonly to: string; readonly port: number }, number>;
+  readonly openTcp: Call<
+    { readonly name: string; readonly to: string; readonly port: number },
+    number
+  >;
   readonly tellTcp: Call<{ readonly name: string; readonly text: string }>;
   /** All that came by a connection. */
   readonly heardTcp: Call<{ readonly name: string }, string>;

@@ -56,7 +56,9 @@ const answers: Answers = {
   },
   serveHttp: ({ port }) =>
     new Promise((resolve) => {
-      createHttpServer((_, response) => response.end("hello")).listen(port, () => resolve(undefined));
+      createHttpServer((_, response) => response.end("hello")).listen(port, () =>
+        resolve(undefined),
+      );
     }),
   browse({ url, perSecond }) {
     browsing = setInterval(() => request(url), 1000 / perSecond);
@@ -143,7 +145,8 @@ process.on("message", (message) => {
     .then(() => answers[call](asked))
     .then(
       (answer) => send({ id, answer }),
-      (error: unknown) => send({ id, error: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) =>
+        send({ id, error: error instanceof Error ? error.message : String(error) }),
     );
 });
 process.on("disconnect", () => process.exit(0));

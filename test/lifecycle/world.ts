@@ -12,8 +12,13 @@ import { type Peer, startPeer } from "./peer-process.js";
 
 export const agentScript = fileURLToPath(new URL("../../operator/agent/main.js", import.meta.url));
 export const nodeAddress = "10.9.0.1";
-/** An outside address that no policy of these tests drops. */
-export const friend = "10.9.0.2";
+const lastHost = 19;
+/** An outside address by its last byte, 2 … 19. */
+export function host(last: number): string {
+  return `10.9.0.${last}`;
+}
+/** One that no policy of these tests drops. */
+export const friend = host(2);
 /** UDP port that the node listens on. */
 export const udpPort = 9000;
 
@@ -39,6 +44,14 @@ export interface Agent {
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
+/** A way to the node. */
+export interface Wire {
+  /** Address of the node. */
+  readonly to: string;
+  /** Outside address whose datagrams always pass. */
+  readonly friend: string;
+}
+
 /** A node with one uplink, `eth0`, and an outside with many addresses on the other end of its wire. */
 export interface World {
   readonly node: Namespace;
@@ -54,22 +67,25 @@ export interface World {
   remove(name: string): void;
   start(options?: AgentOptions): Agent;
   /** Whether a datagram from an outside address reaches the node. */
-  passes(source: string, to?: string): Promise<boolean>;
+  passes(source: string, wire?: Wire): Promise<boolean>;
   /** Waits until datagrams from an address do, or do not, reach the node. */
   untilPasses(source: string, expected: boolean): Promise<void>;
   policy(name: string): Promise<PolicyState>;
   rule(policy: string, rule: string): Promise<RuleState>;
-  /** Codes of all problems of an object. */
+  /** Problems of the objects of a name. */
   problems(name: string): Promise<readonly Problem[]>;
 }
 
 export async function createWorld(lab: Lab): Promise<World> {
   const node = lab.namespace("node");
   const outside = lab.namespace("outside");
-  const hosts = Array.from({ length: 18 }, (_, at) => `10.9.0.${at + 2}/24`);
   lab.veth(
     { namespace: node, name: "eth0", addresses: [`${nodeAddress}/24`] },
-    { namespace: outside, name: "wire", addresses: hosts },
+    {
+      namespace: outside,
+      name: "wire",
+      addresses: Array.from({ length: lastHost - 1 }, (_, at) => `${host(at + 2)}/24`),
+    },
   );
   const pinRoot = lab.pinFolder();
   const folder = mkdtempSync(join(tmpdir(), "slt-lifecycle-"));
@@ -104,13 +120,14 @@ export async function createWorld(lab: Lab): Promise<World> {
     remove: (name) => rmSync(join(manifests, name)),
     start: (options = {}) =>
       startAgent(lab, node, api, { ...options, flags: { ...flags, ...options.flags } }),
-    async passes(source, to = nodeAddress) {
+    async passes(source, wire = { to: nodeAddress, friend }) {
+      const { to } = wire;
       const number = ++probes;
       const stream = `probe-${source}`;
       const before = await inner.call("heard", { stream });
       const fences = await inner.call("heard", { stream: "fence" });
       await outer.call("send", { from: source, to, port: udpPort, stream, number });
-      const fence = { from: friend, to, port: udpPort, stream: "fence", number };
+      const fence = { from: wire.friend, to, port: udpPort, stream: "fence", number };
       await outer.call("send", fence);
       await until(
         "a datagram of a friend comes through",
@@ -237,4 +254,9 @@ export function cidrSet(
     metadata: { name },
     spec: { cidrs, ...more },
   });
+}
+
+/** Codes of all problems of the objects of a name. */
+export async function codes(world: World, name: string): Promise<readonly string[]> {
+  return (await world.problems(name)).map(({ code }) => code);
 }

@@ -69,6 +69,8 @@ export class Uplink {
   readonly datapath: Datapath;
   readonly slots: RuleSlots;
   readonly firewall: Firewall;
+  /** Stands in for every interface of a setup, one run after the other. */
+  readonly loopback = LOOPBACK;
   readonly #cleanUp: () => void;
   readonly #grace = new GracePeriod();
   readonly #cache = new SetContentCache();

@@ -1,0 +1,46 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+/** Another build of the agent in a folder of its own. */
+export interface Build {
+  /** The agent's main script. */
+  readonly script: string;
+  /** The object of the uplink's programs. */
+  readonly object: string;
+}
+
+/** Copies this build. */
+export function copyBuild(folder: string): Build {
+  mkdirSync(folder);
+  for (const part of ["operator", "datapath", "bpf"]) {
+    cpSync(join(root, "dist", part), join(folder, "dist", part), { recursive: true });
+  }
+  cpSync(join(root, "package.json"), join(folder, "package.json"));
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  return {
+    script: join(folder, "dist", "operator", "agent", "main.js"),
+    object: join(folder, "dist", "bpf", "uplink.o"),
+  };
+}
+
+/** Puts the program of the next version into a build: it judges alike, and has other instructions. */
+export function compileNextVersion(folder: string, { object }: Build): void {
+  const source = readFileSync(join(root, "datapath", "bpf", "uplink.bpf.c"), "utf8");
+  const changed = source.replace("(30 * SECOND_NS)", "(31 * SECOND_NS)");
+  if (changed === source) throw new Error("the fragment memory is not where it was");
+  const copy = join(folder, "uplink.bpf.c");
+  writeFileSync(copy, changed);
+  const machine = execFileSync("gcc", ["-dumpmachine"], { encoding: "utf8" }).trim();
+  const include = ["-I", join(root, "datapath", "bpf"), "-I", `/usr/include/${machine}`];
+  const target = ["-O2", "-g", "-target", "bpf", "-mcpu=v3"];
+  execFileSync("clang", [...target, ...include, "-c", copy, "-o", object]);
+}
+
+/** Takes the object out of a build, as a broken installation would. */
+export function removeObject({ object }: Build): void {
+  rmSync(object);
+}
