@@ -33,7 +33,7 @@ export interface Verdicts {
 const SLOT = 1;
 const INTERFACE = "eth0";
 /** Agents take it from resolv.conf; rows must not depend on where the bench runs. */
-const RESOLVER = "192.0.2.53";
+const RESOLVER = "198.51.100.53";
 
 export const agentFailSafe = defaultFailSafe({ resolvers: [RESOLVER], apiServers: [] });
 

@@ -93,6 +93,24 @@ const systemPackages = [
     isPresent: program("xdp-filter"),
     purposes: ["test", "bench"],
   },
+  {
+    debian: "qemu-system-x86",
+    why: "boots other kernels, on x64",
+    isPresent: () => process.arch !== "x64" || program("qemu-system-x86_64")(),
+    purposes: ["test"],
+  },
+  {
+    debian: "busybox-static",
+    why: "the shell in those kernels",
+    isPresent: program("busybox"),
+    purposes: ["test"],
+  },
+  {
+    debian: "cpio",
+    why: "the initrd of those kernels",
+    isPresent: program("cpio"),
+    purposes: ["test"],
+  },
 ];
 
 /** @param {string} name */

@@ -41,7 +41,7 @@ const SYN_V4 = synV4(443);
 const SYN_V6 = packet(eth(), ipv6(), tcp({ destinationPort: 443 }));
 /** The source of packets that are sent as they are. */
 const HOT_SOURCE = 0xc000_0201;
-const OTHER = 0xc633_6401;
+const OTHER = 0xcb00_7101;
 const NO_LIMIT = 1e9;
 /** Names of set sizes. */
 const SIZES = { "1": 1, "1k": 1000, "100k": 100_000, "1M": 1_000_000 } as const;

@@ -20,6 +20,7 @@ enum {
 };
 
 #define SECOND_NS 1000000000ULL
+#define CLOSING_NS (60 * SECOND_NS)
 /* An entry is refreshed at most this often: one store per packet would bounce the line between CPUs. */
 #define CONNECTION_REFRESH_NS SECOND_NS
 
@@ -128,7 +129,7 @@ static __always_inline void remember_connection(const struct packet *packet)
 		return;
 	if (packet->protocol == PROTO_TCP) {
 		if (flags & (FIN | RST))
-			fresh.lifetime_ns = 60 * SECOND_NS;
+			fresh.lifetime_ns = CLOSING_NS;
 		else
 			fresh.lifetime_ns = 3600 * SECOND_NS;
 	}
@@ -140,6 +141,9 @@ static __always_inline void remember_connection(const struct packet *packet)
 
 	seen = bpf_map_lookup_elem(&connections, &key);
 	if (seen) {
+		/* What follows a FIN out, down to the last acknowledgement, opens nothing again; a new SYN does. */
+		if (packet->protocol == PROTO_TCP && seen->lifetime_ns == CLOSING_NS && !(flags & SYN))
+			fresh.lifetime_ns = CLOSING_NS;
 		if (fresh.last_out_ns - seen->last_out_ns > CONNECTION_REFRESH_NS ||
 		    fresh.lifetime_ns != seen->lifetime_ns) {
 			seen->last_out_ns = fresh.last_out_ns;

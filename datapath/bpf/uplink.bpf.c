@@ -73,7 +73,8 @@ static __noinline bool follow_first_fragment(struct packet *packet)
 	packet->target = first->target;
 	packet->target_count = first->target_count;
 	decide(packet, first->verdict, first->reason);
-	if (!packet->tracing && packet->slot)
+	/* A default that spared the first did not count it. */
+	if (!packet->tracing && packet->slot && packet->reason != REASON_ESTABLISHED)
 		count_rule(packet->slot, packet->length, packet->reason == REASON_LIMIT);
 	return true;
 }

@@ -221,9 +221,9 @@ export interface EngineOptions {
   readonly unparsable: "Drop" | "Pass";
   /** Fail-safe rules, already validated and projected; undefined: the default list. */
   readonly failSafe: readonly RuleRecord[] | undefined;
-  /** "HOST:PORT" of the API servers: fail-safe sources and confirm probes. */
+  /** "ADDRESS:PORT" of the API servers, from which a fail-safe rule accepts. */
   readonly apiServers: readonly string[];
-  /** TCP endpoints that must answer, or a `confirmWithin` policy is rolled back at once. */
+  /** "ADDRESS:PORT"s: when a trial's time is up and all of them answer, the policy is kept without a person. */
   readonly confirmProbes: readonly string[];
   readonly eventsPerSecond: number;
   /** 64-byte lines of address tables, both halves together. */

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type pino from "pino";
 import { Limits } from "../../datapath/generated/layout.js";
@@ -6,25 +5,21 @@ import {
   attachClsact,
   attachTcx,
   attachXdp,
-  createPinFolder,
   detachClsact,
   type IfIndex,
-  ifIndex,
-  Link,
+  type Link,
   listInterfaces,
-  listPins,
   type NetworkInterface,
   queryXdp,
-  unpin,
   type XdpMode,
 } from "../../datapath/index.js";
 import { SluiceError } from "../errors.js";
 import type { Datapath } from "./datapath.js";
+import { InterfaceSlots } from "./interface-slots.js";
+import { LinkPins } from "./link-pins.js";
 
 /** Names Sluice's filter on kernels without tcx. */
 export const CLSACT = { handle: 0x51, priority: 0xc0de } as const;
-
-const PIN_NAME = /^(?:xdp|egress)-(\d+)$/;
 
 /** One interface that policies judge, and what holds the programs on it. */
 interface Attached {
@@ -51,13 +46,12 @@ export interface AttachmentState {
  * updates them: an interface is never without a program once it had one.
  */
 export class Attachments {
-  readonly #folder: string;
+  readonly #pins: LinkPins;
   readonly #datapath: Datapath;
   readonly #mode: XdpMode;
   readonly #log: pino.Logger;
-  readonly #slots = new Map<number, number>();
+  readonly #slots: InterfaceSlots;
   readonly #attached = new Map<number, Attached>();
-  readonly #clearSlot: (slot: number) => void;
 
   constructor(
     pinRoot: string,
@@ -66,28 +60,16 @@ export class Attachments {
     log: pino.Logger,
     clearSlot: (slot: number) => void,
   ) {
-    this.#folder = join(pinRoot, "links");
+    this.#pins = new LinkPins(join(pinRoot, "links"), log);
     this.#datapath = datapath;
     this.#mode = mode;
     this.#log = log;
-    this.#clearSlot = clearSlot;
-    createPinFolder(this.#folder);
-    this.#readSlots();
+    this.#slots = new InterfaceSlots(datapath, clearSlot);
   }
 
-  /** Slot of an interface, given out on first use and kept while the interface lives. */
+  /** Slot of an interface, given out on first use; undefined when none is left. */
   slotOf(index: number): number | undefined {
-    const known = this.#slots.get(index);
-    if (known !== undefined) return known;
-    const taken = new Set(this.#slots.values());
-    for (let slot = 1; slot < Limits.MAX_INTERFACE_SLOTS; slot++) {
-      if (taken.has(slot)) continue;
-      this.#clearSlot(slot);
-      this.#writeSlot(index, slot);
-      this.#slots.set(index, slot);
-      return slot;
-    }
-    return undefined;
+    return this.#slots.take(index);
   }
 
   /**
@@ -104,6 +86,10 @@ export class Attachments {
       const found = present.get(index);
       if (found === undefined) continue;
       const attached = this.#of(found);
+      if (this.#slots.get(index) === undefined) {
+        attached.message = `it is not judged: ${Limits.MAX_INTERFACE_SLOTS - 1} others are already`;
+        continue;
+      }
       this.#reconcileXdp(attached);
       if (rememberConnections) this.#watchEgress(attached);
       else this.#detachEgress(attached);
@@ -122,12 +108,7 @@ export class Attachments {
     for (const found of listInterfaces()) {
       const slot = this.#slots.get(found.index);
       if (slot === undefined || !wanted.has(slot)) continue;
-      try {
-        isNew = this.#watchEgress(this.#of(found)) || isNew;
-      } catch (error) {
-        /* It has just gone; nothing comes back through it. */
-        if (!(error instanceof SluiceError) || error.code !== "SLUICE_NO_INTERFACE") throw error;
-      }
+      isNew = this.#watchEgress(this.#of(found)) || isNew;
     }
     return isNew;
   }
@@ -153,15 +134,9 @@ export class Attachments {
   }
 
   #known(): readonly number[] {
-    const pinned = listPins(this.#folder).flatMap((name) => {
-      const index = PIN_NAME.exec(name)?.[1];
-      return index === undefined ? [] : [Number(index)];
-    });
-    return [...new Set([...pinned, ...this.#attached.keys(), ...this.#slots.keys()])];
-  }
-
-  #pin(kind: "xdp" | "egress", index: number): string {
-    return join(this.#folder, `${kind}-${index}`);
+    return [
+      ...new Set([...this.#pins.indices(), ...this.#attached.keys(), ...this.#slots.indices()]),
+    ];
   }
 
   #of({ index, name }: NetworkInterface): Attached {
@@ -182,17 +157,6 @@ export class Attachments {
     return attached;
   }
 
-  /** A pinned link whose interface is gone, or has a new bearer of its number, is worth nothing. */
-  #openLink(kind: "xdp" | "egress", index: IfIndex): Link | undefined {
-    const path = this.#pin(kind, index);
-    if (!existsSync(path)) return undefined;
-    const link = Link.openPinned(path);
-    if (link.info().ifIndex === index) return link;
-    link.close();
-    unpin(path);
-    return undefined;
-  }
-
   #reconcileXdp(attached: Attached): void {
     const { index, name } = attached;
     if (attached.xdp !== undefined) {
@@ -200,28 +164,10 @@ export class Attachments {
       /* The interface went, and another one came with its number before anybody looked. */
       this.#dropXdp(attached);
     }
-    const adopted = this.#openLink("xdp", index);
-    if (adopted !== undefined) {
-      adopted.update(this.#datapath.uplink);
-      attached.xdp = adopted;
-      attached.mode = modeOf(index, adopted) ?? "none";
-      if (attached.mode !== this.#mode) {
-        attached.message =
-          `it stays in ${attached.mode} mode, as an earlier agent attached it: ` +
-          "a change would leave it without a program for a moment";
-      }
-      return;
-    }
     try {
-      const made = attachXdp(this.#datapath.uplink, index, {
-        mode: this.#mode,
-        fallback: this.#mode === "native",
-      });
-      made.link.pin(this.#pin("xdp", index));
-      attached.xdp = made.link;
-      attached.mode = made.mode;
-      attached.message = made.fallbackReason;
-      this.#log.info({ interface: name, mode: made.mode, reason: made.fallbackReason }, "attached");
+      const adopted = this.#pins.open("xdp", index);
+      if (adopted === undefined) this.#attachXdp(attached);
+      else this.#adoptXdp(attached, adopted);
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       if (attached.message !== error.message) {
@@ -232,12 +178,36 @@ export class Attachments {
     }
   }
 
+  #adoptXdp(attached: Attached, link: Link): void {
+    link.update(this.#datapath.uplink);
+    attached.xdp = link;
+    attached.mode = modeOf(attached.index, link) ?? "none";
+    attached.message =
+      attached.mode === this.#mode
+        ? undefined
+        : `it stays in ${attached.mode} mode, as an earlier agent attached it: ` +
+          "a change would leave it without a program for a moment";
+  }
+
+  #attachXdp(attached: Attached): void {
+    const { index, name } = attached;
+    const { link, mode, fallbackReason } = attachXdp(this.#datapath.uplink, index, {
+      mode: this.#mode,
+      fallback: this.#mode === "native",
+    });
+    this.#pins.add("xdp", index, link);
+    attached.xdp = link;
+    attached.mode = mode;
+    attached.message = fallbackReason;
+    this.#log.info({ interface: name, mode, reason: fallbackReason }, "attached");
+  }
+
   #dropXdp(attached: Attached): void {
     attached.xdp?.close();
     attached.xdp = undefined;
     attached.mode = "none";
-    this.#unpin("xdp", attached.index);
-    this.#clearSlot(this.#slots.get(attached.index) ?? 0);
+    this.#pins.remove("xdp", attached.index);
+    this.#slots.clear(attached.index);
   }
 
   /** @returns whether nobody watched it before */
@@ -247,21 +217,25 @@ export class Attachments {
       egressLink.close();
       attached.egressLink = undefined;
       attached.egress = undefined;
-      this.#unpin("egress", index);
+      this.#pins.remove("egress", index);
     }
     if (attached.egress !== undefined) return false;
-    attached.egressLink = this.#openLink("egress", index);
+    attached.egressLink = this.#pins.open("egress", index);
     if (attached.egressLink !== undefined) {
       attached.egressLink.update(this.#datapath.uplinkEgress);
       attached.egress = "tcx";
       return false;
     }
     try {
-      attached.egressLink = attachTcx(this.#datapath.uplinkEgress, index, "egress");
-      attached.egressLink.pin(this.#pin("egress", index));
+      const link = attachTcx(this.#datapath.uplinkEgress, index, "egress");
+      this.#pins.add("egress", index, link);
+      attached.egressLink = link;
       attached.egress = "tcx";
     } catch (error) {
-      if (!(error instanceof SluiceError) || error.code !== "SLUICE_TCX_UNSUPPORTED") throw error;
+      if (!(error instanceof SluiceError)) throw error;
+      /* It has just gone; nothing comes back through it. */
+      if (error.code === "SLUICE_NO_INTERFACE") return false;
+      if (error.code !== "SLUICE_TCX_UNSUPPORTED") throw error;
       attachClsact(this.#datapath.uplinkEgress, this.#filter(index));
       attached.egress = "clsact";
     }
@@ -274,12 +248,12 @@ export class Attachments {
 
   #detachEgress(attached: Attached): void {
     if (attached.egress === "clsact") detachClsact(this.#filter(attached.index));
-    attached.egressLink ??= this.#openLink("egress", attached.index);
+    attached.egressLink ??= this.#pins.open("egress", attached.index);
     attached.egressLink?.detach();
     attached.egressLink?.close();
     attached.egressLink = undefined;
     attached.egress = undefined;
-    this.#unpin("egress", attached.index);
+    this.#pins.remove("egress", attached.index);
   }
 
   #release(index: number, isGone: boolean): void {
@@ -293,36 +267,14 @@ export class Attachments {
       this.#log.info({ interface: attached.name }, isGone ? "interface is gone" : "detached");
     } else {
       for (const kind of ["xdp", "egress"] as const) {
-        const link = this.#openLink(kind, ifIndex(index));
+        const link = this.#pins.open(kind, index);
         if (!isGone) link?.detach();
         link?.close();
       }
     }
-    this.#unpin("xdp", index);
-    this.#unpin("egress", index);
-    if (this.#slots.delete(index)) this.#writeSlot(index, 0);
-  }
-
-  #unpin(kind: "xdp" | "egress", index: number): void {
-    const path = this.#pin(kind, index);
-    if (existsSync(path)) unpin(path);
-  }
-
-  #readSlots(): void {
-    const { interfaces, farInterfaces } = this.#datapath;
-    const words = interfaces.stride / 4;
-    for (let index = 1; index < interfaces.length; index++) {
-      const slot = interfaces.u32[index * words]!;
-      if (slot !== 0) this.#slots.set(index, slot);
-    }
-    for (const [index, { slot }] of farInterfaces.entries()) this.#slots.set(index, slot);
-  }
-
-  #writeSlot(index: number, slot: number): void {
-    const { interfaces, farInterfaces } = this.#datapath;
-    if (index < interfaces.length) interfaces.u32[(index * interfaces.stride) / 4] = slot;
-    else if (slot === 0) farInterfaces.delete(index);
-    else farInterfaces.update(index, { slot });
+    this.#pins.remove("xdp", index);
+    this.#pins.remove("egress", index);
+    this.#slots.release(index);
   }
 }
 

@@ -142,7 +142,7 @@ function hints({ agents, manifests }: Lab): readonly string[] {
   const [first] = agents;
   return [
     `edit ${shorten(manifests)}/*.yaml and save: it acts within a second`,
-    `node ${shorten(sluicectl)} --socket ${first?.socketPath} rules --watch`,
+    `node ${shorten(sluicectl)} rules --watch --socket ${first?.socketPath}`,
     `nsenter --net=${first?.node.namespacePath} tcpdump -ni eth0`,
   ];
 }

@@ -29,8 +29,8 @@ before(() => {
 
 after(() => rmSync(folder, { recursive: true }));
 
-test("Ctrl-C under full traffic leaves nothing", async () => {
-  const lab = runLab(["--folder", folder]);
+test("Ctrl-C under full traffic leaves nothing", async (t) => {
+  const lab = runLab(t, ["--folder", folder]);
   await lab.says(underAttack);
   const numbers = namespaceNumbers(lab.pid);
   assert.equal(numbers.length, 6);
@@ -43,8 +43,8 @@ for (const [signal, milliseconds] of [
   ["SIGTERM", 200],
   ["SIGHUP", 1500],
 ] as const) {
-  test(`${signal} while the lab is being made leaves nothing`, async () => {
-    const lab = runLab(["--folder", folder]);
+  test(`${signal} while the lab is being made leaves nothing`, async (t) => {
+    const lab = runLab(t, ["--folder", folder]);
     await lab.says("starting");
     await sleep(milliseconds);
     const numbers = namespaceNumbers(lab.pid);
@@ -54,8 +54,8 @@ for (const [signal, milliseconds] of [
   });
 }
 
-test("a closed output ends the lab and leaves nothing", async () => {
-  const lab = runLab(["--folder", folder]);
+test("a closed output ends the lab and leaves nothing", async (t) => {
+  const lab = runLab(t, ["--folder", folder]);
   await lab.says(underAttack);
   const numbers = namespaceNumbers(lab.pid);
   lab.child.stdout?.destroy();
@@ -63,15 +63,15 @@ test("a closed output ends the lab and leaves nothing", async () => {
   assert.deepEqual(tracesOf(lab.pid, numbers), []);
 });
 
-test("a lab that cannot be started says why, and leaves nothing", async () => {
-  const lab = runLab(["--folder", join(folder, "absent")]);
+test("a lab that cannot be started says why, and leaves nothing", async (t) => {
+  const lab = runLab(t, ["--folder", join(folder, "absent")]);
   assert.equal(await lab.exited, 1);
   assert.match(lab.output(), /SLUICE_LAB_FLAGS: there is no folder .*absent/);
   assert.deepEqual(tracesOf(lab.pid, []), []);
 });
 
-test("the processes of a killed lab end with it, and the next lab sweeps the rest", async () => {
-  const killed = runLab(["--folder", folder]);
+test("the processes of a killed lab end with it, and the next lab sweeps the rest", async (t) => {
+  const killed = runLab(t, ["--folder", folder]);
   await killed.says(underAttack);
   const numbers = namespaceNumbers(killed.pid);
   killed.child.kill("SIGKILL");
@@ -80,11 +80,11 @@ test("the processes of a killed lab end with it, and the next lab sweeps the res
   assert.ok(!hasProcess(killed.pid, numbers), "its processes have ended");
   assert.notDeepEqual(tracesOf(killed.pid, numbers), [], "there is something to sweep");
 
-  const next = runLab(["--folder", folder]);
-  await next.says(underAttack);
-  assert.match(next.output(), new RegExp(`removed what the killed lab ${killed.pid} had left`));
+  const next = runLab(t, ["--folder", folder]);
+  await next.says("starting");
   assert.deepEqual(tracesOf(killed.pid, numbers), []);
 
+  await next.says(underAttack);
   await sweepStaleLabs();
   const ofNext = namespaceNumbers(next.pid);
   assert.equal(ofNext.length, 6, "a lab that runs is not swept");
@@ -103,11 +103,7 @@ test("a process with the number of a killed lab is neither taken for it nor ende
   const record = { lab: other, namespaces: [], pinFolder: join(stale, "pins"), processes: [other] };
   mkdirSync(stale, { recursive: true });
   writeFileSync(join(stale, "lab.json"), JSON.stringify(record));
-  const lines = await sweepStaleLabs();
-  assert.ok(
-    lines.includes(`removed what the killed lab ${process.pid} had left`),
-    lines.join("\n"),
-  );
+  await sweepStaleLabs();
   assert.ok(!existsSync(stale));
   assert.notEqual(identify(process.pid), undefined);
 });

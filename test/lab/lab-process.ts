@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readlinkSync, statSync } from "node:fs";
+import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { netnsPath } from "../../datapath/netns.js";
 import { labPrefix } from "../../operator/lab/lab-folder.js";
@@ -18,7 +19,8 @@ export interface LabRun {
   readonly exited: Promise<number | NodeJS.Signals | null>;
 }
 
-export function runLab(args: readonly string[]): LabRun {
+/** Starts a lab, which is ended with the test at the latest. */
+export function runLab(t: TestContext, args: readonly string[]): LabRun {
   const child = spawn(process.execPath, ["--enable-source-maps", main, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -31,6 +33,10 @@ export function runLab(args: readonly string[]): LabRun {
   }
   const exited = new Promise<number | NodeJS.Signals | null>((resolve) => {
     child.on("close", (status, signal) => resolve(signal ?? status));
+  });
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+    await exited;
   });
   return {
     child,

@@ -8,7 +8,18 @@ import { type Lab, withNamespaces } from "../support/netns.js";
 import { objectPath } from "../support/objects.js";
 import { eth, ipv4, packet } from "../support/packets.js";
 import { udp } from "../support/transports.js";
-import { type Agent, codes, createWorld, host, policy, until, type World } from "./world.js";
+import {
+  type Agent,
+  codes,
+  connectWire,
+  createWorld,
+  host,
+  policy,
+  rename,
+  until,
+  wire,
+  type World,
+} from "./world.js";
 
 test("interfaces come, change and go", async (context) => {
   await withNamespaces(async (lab) => {
@@ -31,31 +42,6 @@ test("interfaces come, change and go", async (context) => {
   });
 });
 
-/** A further wire to the node; its outside end has `friend` and, which is dropped, `enemy`. */
-function wire(number: number) {
-  const address = (last: number) => `10.9.${number}.${last}`;
-  return { to: address(1), friend: address(2), enemy: address(3) };
-}
-
-function connect(
-  lab: Lab,
-  { node, outside }: World,
-  number: number,
-  name: string,
-  mtu = 1500,
-): void {
-  const { to, friend, enemy } = wire(number);
-  lab.veth(
-    { namespace: node, name, mtu, addresses: [`${to}/24`] },
-    {
-      namespace: outside,
-      name: `wire${number}`,
-      mtu,
-      addresses: [`${friend}/24`, `${enemy}/24`],
-    },
-  );
-}
-
 async function state({ api }: World, name: string): Promise<InterfaceState | undefined> {
   return (await api.call("status")).interfaces.find((found) => found.name === name);
 }
@@ -76,11 +62,6 @@ async function untilState(
 async function comeAndGo(context: TestContext, lab: Lab, world: World): Promise<void> {
   const { node } = world;
   const pin = (index: number) => join(world.pinRoot, "links", `xdp-${index}`);
-  const rename = (from: string, to: string) => {
-    node.run("ip", "link", "set", from, "down");
-    node.run("ip", "link", "set", from, "name", to);
-    node.run("ip", "link", "set", to, "up");
-  };
   const enemyPasses = (number: number) => world.passes(wire(number).enemy, wire(number));
 
   await context.test(
@@ -90,7 +71,7 @@ async function comeAndGo(context: TestContext, lab: Lab, world: World): Promise<
       await until("it is told", async () =>
         (await codes(world, "spare")).includes("SLUICE_NO_INTERFACE_MATCHES"),
       );
-      connect(lab, world, 1, "eth1x");
+      connectWire(lab, world, 1, "eth1x");
       await until(
         "it is not told any more",
         async () => (await codes(world, "spare")).length === 0,
@@ -110,12 +91,12 @@ async function comeAndGo(context: TestContext, lab: Lab, world: World): Promise<
     "a renamed interface is judged under its new name, if that matches",
     async () => {
       const { index, programId } = (await state(world, "eth1x"))!;
-      rename("eth1x", "eth1");
+      rename(world, "eth1x", "eth1");
       const renamed = await untilState(world, "eth1", "is known", ({ attached }) => attached);
       assert.deepEqual([renamed.index, renamed.programId], [index, programId]);
       assert.equal(await enemyPasses(1), false);
       assert.deepEqual((await world.policy("edge")).interfaces, ["eth0", "eth1"]);
-      rename("eth1", "lan1");
+      rename(world, "eth1", "lan1");
       await until(
         "lan1 is left alone",
         async () => (await world.policy("edge")).interfaces.length === 1,
@@ -126,7 +107,7 @@ async function comeAndGo(context: TestContext, lab: Lab, world: World): Promise<
         node.enter(() => queryXdp(node.indexOf("lan1")).native),
         undefined,
       );
-      rename("lan1", "eth1");
+      rename(world, "lan1", "eth1");
       await untilState(world, "eth1", "is attached again", ({ attached }) => attached);
       assert.equal(await enemyPasses(1), false);
     },
@@ -143,7 +124,7 @@ async function comeAndGo(context: TestContext, lab: Lab, world: World): Promise<
   });
 
   await context.test("one that takes the number of another at once begins anew", async () => {
-    connect(lab, world, 1, "eth1");
+    connectWire(lab, world, 1, "eth1");
     await untilState(world, "eth1", "is attached", ({ attached }) => attached);
     assert.equal(await enemyPasses(1), false);
     const { index, verdicts } = (await state(world, "eth1"))!;
@@ -172,17 +153,13 @@ async function foreignPrograms(context: TestContext, lab: Lab, world: World): Pr
   const { node } = world;
   const attach = (name: string, how: string) =>
     node.run("ip", "link", "set", "dev", name, how, "obj", objectPath("drop-tcp"), "sec", "xdp");
-  const judge = (name: string) => {
-    node.run("ip", "link", "set", `x${name}`, "down");
-    node.run("ip", "link", "set", `x${name}`, "name", name);
-    node.run("ip", "link", "set", name, "up");
-  };
+  const judge = (name: string) => rename(world, `x${name}`, name);
   const programs = (name: string) => node.enter(() => queryXdp(node.indexOf(name)));
 
   await context.test(
     "a foreign program is reported and stays, and once it goes Sluice comes",
     async () => {
-      connect(lab, world, 2, "xeth2");
+      connectWire(lab, world, 2, "xeth2");
       attach("xeth2", "xdpdrv");
       const { native } = programs("xeth2");
       judge("eth2");
@@ -205,7 +182,7 @@ async function foreignPrograms(context: TestContext, lab: Lab, world: World): Pr
   await context.test(
     "a foreign program in generic mode keeps native mode out, which is reported",
     async () => {
-      connect(lab, world, 3, "xeth3");
+      connectWire(lab, world, 3, "xeth3");
       attach("xeth3", "xdpgeneric");
       judge("eth3");
       const refused = await untilState(
@@ -243,7 +220,7 @@ async function redirection(context: TestContext, lab: Lab, world: World): Promis
       (await codes(world, "redirect")).includes("SLUICE_REDIRECT_TARGET"),
     );
     assert.equal(await traced(), "drop redirect");
-    connect(lab, world, 9, "tap9");
+    connectWire(lab, world, 9, "tap9");
     await until("packets are redirected", async () => (await traced()) === "redirect rule");
     assert.deepEqual(await codes(world, "redirect"), []);
     world.remove("redirect.yaml");
@@ -254,7 +231,7 @@ async function modes(context: TestContext, lab: Lab, world: World, first: Agent)
   await context.test(
     "a driver that refuses the MTU is served in generic mode, and the status says why",
     async () => {
-      connect(lab, world, 4, "eth4", 9000);
+      connectWire(lab, world, 4, "eth4", 9000);
       const { mode, message } = await untilState(
         world,
         "eth4",
@@ -271,7 +248,7 @@ async function modes(context: TestContext, lab: Lab, world: World, first: Agent)
     "offload is refused where the driver has none; what is attached stays",
     async () => {
       await first.end("SIGTERM");
-      connect(lab, world, 5, "eth5");
+      connectWire(lab, world, 5, "eth5");
       const agent = world.start({ flags: { mode: "offload" } });
       await agent.ready();
       const refused = await untilState(

@@ -15,6 +15,16 @@ export interface PeerCalls {
   /** Datagrams that came and found the socket full. */
   readonly overflows: Call<object, number>;
   readonly send: Call<Datagram & { readonly number: number }>;
+  /** Opens a connected UDP socket, which sends nothing; the local port. */
+  readonly openUdp: Call<{ readonly to: string; readonly port: number }, number>;
+  /** Sends from a port that it listens on. */
+  readonly answer: Call<{
+    readonly port: number;
+    readonly to: string;
+    readonly toPort: number;
+    readonly stream: string;
+    readonly number: number;
+  }>;
   /** Sends datagrams with the numbers 1, 2, … */
   readonly startStream: Call<Datagram & { readonly perSecond: number }>;
   /** How many were sent. */

@@ -13,6 +13,7 @@ type Answers = {
 
 /** Datagrams of one stream that came, by number. */
 const heard = new Map<string, Set<number>>();
+const listeners = new Map<number, UdpSocket>();
 const senders = new Map<string, Promise<UdpSocket>>();
 const streams = new Map<string, { sent: number; readonly timer: NodeJS.Timeout }>();
 const connections = new Map<string, { readonly socket: Socket; text: string }>();
@@ -24,12 +25,8 @@ const answers: Answers = {
   listen: ({ port }) =>
     new Promise((resolve) => {
       const socket = createSocket({ type: "udp6", ipv6Only: false });
-      socket.on("message", (message) => {
-        const [name = "", number] = message.toString().split(" ");
-        let numbers = heard.get(name);
-        if (numbers === undefined) heard.set(name, (numbers = new Set()));
-        numbers.add(Number(number));
-      });
+      listeners.set(port, socket);
+      count(socket);
       socket.bind(port, () => resolve(undefined));
     }),
   heard: ({ stream }) => heard.get(stream)?.size ?? 0,
@@ -37,6 +34,19 @@ const answers: Answers = {
   async send({ from, to, port, stream, number }) {
     const socket = await senderOf(from);
     await new Promise((resolve) => socket.send(`${stream} ${number}`, port, to, resolve));
+  },
+  openUdp: ({ to, port }) =>
+    new Promise((resolve) => {
+      const socket = createSocket("udp4");
+      count(socket);
+      socket.connect(port, to, () => resolve(socket.address().port));
+    }),
+  async answer({ port, to, toPort, stream, number }) {
+    const socket = listeners.get(port);
+    // The listener is of both families, so an IPv4 address is written in its IPv6 form.
+    await new Promise((resolve) =>
+      socket?.send(`${stream} ${number}`, toPort, `::ffff:${to}`, resolve),
+    );
   },
   async startStream({ stream, from, to, port, perSecond }) {
     const socket = await senderOf(from);
@@ -96,13 +106,23 @@ const answers: Answers = {
   heardTcp: ({ name }) => connections.get(name)?.text ?? "",
 };
 
+function count(socket: UdpSocket): void {
+  socket.on("message", (message) => {
+    const [name = "", number] = message.toString().split(" ");
+    let numbers = heard.get(name);
+    if (numbers === undefined) heard.set(name, (numbers = new Set()));
+    numbers.add(Number(number));
+  });
+  // A refused datagram would otherwise end the process.
+  socket.on("error", () => undefined);
+}
+
 function senderOf(from: string): Promise<UdpSocket> {
   let sender = senders.get(from);
   if (sender === undefined) {
     sender = new Promise((resolve) => {
       const socket = createSocket(from.includes(":") ? "udp6" : "udp4");
-      // A refused datagram would otherwise end the process.
-      socket.on("error", () => undefined);
+      count(socket);
       socket.bind(0, from, () => resolve(socket));
     });
     senders.set(from, sender);

@@ -214,6 +214,39 @@ export interface PolicyText {
   readonly rules?: readonly string[];
 }
 
+/** A further wire to the node; its outside end has `friend` and `enemy`. */
+export function wire(number: number): Wire & { readonly enemy: string } {
+  const address = (last: number) => `10.9.${number}.${last}`;
+  return { to: address(1), friend: address(2), enemy: address(3) };
+}
+
+/** Makes the wire of that number, which the node knows by a name. */
+export function connectWire(
+  lab: Lab,
+  { node, outside }: World,
+  number: number,
+  name: string,
+  mtu = 1500,
+): void {
+  const { to, friend: second, enemy } = wire(number);
+  lab.veth(
+    { namespace: node, name, mtu, addresses: [`${to}/24`] },
+    {
+      namespace: outside,
+      name: `wire${number}`,
+      mtu,
+      addresses: [`${second}/24`, `${enemy}/24`],
+    },
+  );
+}
+
+/** Renames an interface of the node, which is down meanwhile. */
+export function rename({ node }: World, from: string, to: string): void {
+  node.run("ip", "link", "set", from, "down");
+  node.run("ip", "link", "set", from, "name", to);
+  node.run("ip", "link", "set", to, "up");
+}
+
 /** YAML of a policy. */
 export function policy(
   name: string,
