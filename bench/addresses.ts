@@ -54,7 +54,8 @@ export function v4Sources(
   const prefixes = new Set(entries.map((entry) => entry >>> 8));
   for (let filled = 0; filled < count; ) {
     const entry = entries[random() % Math.max(1, entries.length)] ?? 0;
-    const address = kinship === "entry" ? entry : kinship === "neighbour" ? beside(entry) : random();
+    const address =
+      kinship === "entry" ? entry : kinship === "neighbour" ? beside(entry) : random();
     if (kinship !== "entry") {
       if (!isUnicast(address) || set.has(address)) continue;
       if (kinship === "legitimate" && prefixes.has(address >>> 8)) continue;
@@ -69,9 +70,7 @@ export function v4Sources(
 }
 
 function swapBytes(word: number): number {
-  return (
-    ((word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24)) >>> 0
-  );
+  return ((word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24)) >>> 0;
 }
 
 /** IPv6 addresses as columns of their halves in host order. */

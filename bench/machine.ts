@@ -32,7 +32,8 @@ function firstLine(program: string, ...args: readonly string[]): string | undefi
 function commit(): string {
   const hash = firstLine("git", "rev-parse", "--short=12", "HEAD");
   if (hash === undefined) return "unknown";
-  const changes = firstLine("git", "status", "--porcelain", "--untracked-files=no", ".");
+  const sources = [".", ":(exclude)bench/RESULTS.md"];
+  const changes = firstLine("git", "status", "--porcelain", "--untracked-files=no", ...sources);
   return changes === "" ? hash : `${hash} and changes`;
 }
 

@@ -34,9 +34,7 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[])
   const widths = columns.map((column, at) =>
     Math.max(3, column.length, ...rows.map((row) => row[at]?.length ?? 0)),
   );
-  const isNumeric = columns.map((_, at) =>
-    rows.every((row) => /^[\d.,]*$/.test(row[at] ?? "")),
-  );
+  const isNumeric = columns.map((_, at) => rows.every((row) => /^[\d.,]*$/.test(row[at] ?? "")));
   const line = (cells: readonly string[]) => {
     const padded = widths.map((width, at) => {
       const cell = cells[at] ?? "";

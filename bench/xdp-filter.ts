@@ -66,7 +66,7 @@ export class XdpFilter {
   }
 
   verdicts(): Verdicts {
-    const sums = sumCounters(this.#statistics as never);
+    const sums = sumCounters(this.#statistics);
     const packets = (action: number) => Number(sums[action * 2] ?? 0n);
     return { pass: packets(XdpAction.pass), drop: packets(XdpAction.drop) };
   }

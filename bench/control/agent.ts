@@ -32,7 +32,8 @@ const edits = 5;
 export async function measureAgent(files: ReadonlyMap<string, string>): Promise<AgentFigures> {
   const namespace = makeNamespace("agent");
   execFileSync("ip", ["-n", namespace, "link", "add", "eth0", "type", "veth", "peer", "eth1"]);
-  for (const name of ["eth0", "eth1"]) execFileSync("ip", ["-n", namespace, "link", "set", name, "up"]);
+  for (const name of ["eth0", "eth1"])
+    execFileSync("ip", ["-n", namespace, "link", "set", name, "up"]);
   const pins = makePinFolder();
   const scratch = makeScratchFolder();
   const manifests = makeScratchFolder();
@@ -49,9 +50,13 @@ export async function measureAgent(files: ReadonlyMap<string, string>): Promise<
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
   const begun = performance.now();
-  const child = spawn("nsenter", [`--net=${netnsPath(namespace)}`, process.execPath, script, ...args], {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  const child = spawn(
+    "nsenter",
+    [`--net=${netnsPath(namespace)}`, process.execPath, script, ...args],
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+    },
+  );
   const kill = atExit(() => child.kill("SIGKILL"));
   const client = createClient(flags.socket);
   const ruleCount = (await waitFor(child, () => rulesInForce(client)), await rulesInForce(client))!;

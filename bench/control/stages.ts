@@ -1,7 +1,12 @@
+import { testRun, XdpAction } from "../../datapath/index.js";
 import { AddressTable } from "../../operator/apply/address-table.js";
+import { SluiceError } from "../../operator/errors.js";
 import type { XdpCidrSetRecord, XdpPolicyRecord } from "../../operator/model/records.js";
+import { eth, ipv4, packet } from "../../test/support/packets.js";
+import { tcp } from "../../test/support/transports.js";
 import { randomV4, seededRandom } from "../addresses.js";
-import { Sluice, type World } from "../sluice.js";
+import { formatV4 } from "../ipv4-text.js";
+import { loopback, Sluice, type World } from "../sluice.js";
 import {
   entryLine,
   millionManifests,
@@ -92,7 +97,7 @@ async function measureTables(world: World, times: number[]): Promise<void> {
   await other.close();
 }
 
-/** Changes one thing after the other in a firewall with 1 M addresses. */
+/** Changes one thing after the other in a firewall with 1 M addresses, and has packets say that it is in force. */
 class Editor {
   readonly #firewall: Sluice;
   readonly #text: string;
@@ -102,13 +107,16 @@ class Editor {
 
   constructor(firewall: Sluice, files: ReadonlyMap<string, string>, world: World) {
     this.#firewall = firewall;
+    firewall.judge(loopback);
     this.#text = withoutLastEntry(files.get(setFile(0))!);
     this.#world = world;
   }
 
   /** Replaces one entry by another: one address is let in, one is shut out. */
   async entry(fromRecord: number[] | undefined, fromText: number[] | undefined): Promise<void> {
-    const text = this.#text + entryLine(this.#spare[this.#next++ % this.#spare.length]!);
+    const before = this.#spare.at(this.#next - 1)!;
+    const address = this.#spare[this.#next++]!;
+    const text = this.#text + entryLine(address);
     const begun = performance.now();
     const [record] = readRecords(text);
     const parsed = performance.now();
@@ -118,7 +126,23 @@ class Editor {
     const ended = performance.now();
     fromRecord?.push(ended - parsed);
     fromText?.push(ended - begun);
+    this.#expect(address, XdpAction.drop);
+    this.#expect(before, XdpAction.pass);
     await this.#firewall.settle();
+  }
+
+  #expect(address: number, verdict: number): void {
+    const source = formatV4(address);
+    const frame = packet(eth(), ipv4({ source }), tcp({ destinationPort: 443 }));
+    const run = { packet: frame, context: { ingress: loopback } };
+    if (testRun(this.#firewall.program, run).verdict === verdict) return;
+    throw new SluiceError(
+      "SLUICE_BENCH",
+      `a packet from ${source} did not get verdict ${verdict}`,
+      {
+        remedy: "The change that was measured is not in force: look at the firewall's tables",
+      },
+    );
   }
 
   async rules(times: number[], count: number): Promise<void> {

@@ -215,7 +215,14 @@ function setCases(): readonly Case[] {
     if (count !== SIZES["1M"]) return rows;
     const peer = { product: "xdp-filter", open: emptyFilter };
     return [
-      { ...way, name: "empty set, the same legitimate", open: empty, peer, sources: legitimate, expected: "pass" },
+      {
+        ...way,
+        name: "empty set, the same legitimate",
+        open: empty,
+        peer,
+        sources: legitimate,
+        expected: "pass",
+      },
       ...rows,
     ];
   });
@@ -242,8 +249,18 @@ function v6Cases(): readonly Case[] {
       peer: { product: "xdp-filter", open: () => filter()() },
     } as const;
     return [
-      { ...way, name: `IPv6 set of ${size}, random entries`, sources: from(entries), expected: "drop" },
-      { ...way, name: `IPv6 set of ${size}, random others`, sources: from(others), expected: "pass" },
+      {
+        ...way,
+        name: `IPv6 set of ${size}, random entries`,
+        sources: from(entries),
+        expected: "drop",
+      },
+      {
+        ...way,
+        name: `IPv6 set of ${size}, random others`,
+        sources: from(others),
+        expected: "pass",
+      },
     ];
   });
 }
@@ -258,9 +275,33 @@ function limitCases(): readonly Case[] {
   const oneSource = fromV4(() => Uint32Array.of(HOT_SOURCE), "entry");
   const way = { packet: SYN_V4, floor: "harness v4" } as const;
   return [
-    { ...way, name: "Limit per source, 1 source, below", open: within, sources: oneSource, expected: "pass" },
-    { ...way, name: "Limit per source, 1 source, above", open: above, sources: oneSource, expected: "drop" },
-    { ...way, name: "Limit per source, 64k sources, below", open: within, sources: many, expected: "pass" },
-    { ...way, name: "Limit per source, 64k sources, above", open: above, sources: many, expected: "drop" },
+    {
+      ...way,
+      name: "Limit per source, 1 source, below",
+      open: within,
+      sources: oneSource,
+      expected: "pass",
+    },
+    {
+      ...way,
+      name: "Limit per source, 1 source, above",
+      open: above,
+      sources: oneSource,
+      expected: "drop",
+    },
+    {
+      ...way,
+      name: "Limit per source, 64k sources, below",
+      open: within,
+      sources: many,
+      expected: "pass",
+    },
+    {
+      ...way,
+      name: "Limit per source, 64k sources, above",
+      open: above,
+      sources: many,
+      expected: "drop",
+    },
   ];
 }

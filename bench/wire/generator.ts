@@ -3,13 +3,7 @@
  * answer comes when its last frame was sent.
  */
 import { fileURLToPath } from "node:url";
-import {
-  BpfObject,
-  closeFd,
-  ifIndex,
-  MappedArray,
-  testRunLive,
-} from "../../datapath/index.js";
+import { BpfObject, closeFd, ifIndex, MappedArray, testRunLive } from "../../datapath/index.js";
 import { eth, ipv4, packet } from "../../test/support/packets.js";
 import { udp } from "../../test/support/transports.js";
 import { seededRandom, v4Sources } from "../addresses.js";

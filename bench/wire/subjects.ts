@@ -12,7 +12,7 @@ import type { Wire } from "./wire.js";
 export interface DropSubject {
   readonly name: string;
   /** Puts it on the receiving end of a wire; returns the count of packets that it dropped. */
-  install(wire: Wire, entries: Uint32Array): Promise<() => number>;
+  install(wire: Wire, entries: Uint32Array): (() => number) | Promise<() => number>;
 }
 
 const emptyObject = fileURLToPath(new URL("../../bpf/harness.o", import.meta.url));
@@ -55,7 +55,7 @@ export const xdpFilterDrop: DropSubject = {
 
 export const nftablesDrop: DropSubject = {
   name: "nftables, netdev ingress, set",
-  async install(wire, entries) {
+  install(wire, entries) {
     const { name } = wire.receiver;
     const lines = [
       "add table netdev bench",
@@ -68,7 +68,7 @@ export const nftablesDrop: DropSubject = {
       const some = Array.from(entries.subarray(first, first + chunk), formatV4).join(", ");
       lines.push(`add element netdev bench blocked { ${some} }`);
     }
-    await runScript(wire, lines, (path) => ["nft", "-f", path]);
+    runScript(wire, lines, (path) => ["nft", "-f", path]);
     return () => {
       const text = wire.run("nft", "list", "counter", "netdev", "bench", "dropped");
       return Number(/packets (\d+)/.exec(text)?.[1]);
@@ -78,10 +78,10 @@ export const nftablesDrop: DropSubject = {
 
 export const ipsetDrop: DropSubject = {
   name: "iptables raw, ipset hash:ip",
-  async install(wire, entries) {
+  install(wire, entries) {
     const header = `create blocked hash:ip hashsize ${mostEntries} maxelem ${mostEntries}`;
     const lines = [header, ...Array.from(entries, (entry) => `add blocked ${formatV4(entry)}`)];
-    await runScript(wire, lines, (path) => ["ipset", "restore", "-file", path]);
+    runScript(wire, lines, (path) => ["ipset", "restore", "-file", path]);
     const match = ["-m", "set", "--match-set", "blocked", "src"];
     wire.run("iptables", "-t", "raw", "-A", "PREROUTING", ...match, "-j", "DROP");
     return () => {
@@ -103,15 +103,14 @@ function xdpDrops(wire: Wire): number {
   return Number(/rx_queue_0_xdp_drops: (\d+)/.exec(text)?.[1]);
 }
 
-async function runScript(
+function runScript(
   wire: Wire,
   lines: readonly string[],
   command: (path: string) => readonly [string, ...string[]],
-): Promise<void> {
+): void {
   const { path, remove } = makeScratchFolder();
   const script = `${path}/script`;
   writeFileSync(script, `${lines.join("\n")}\n`);
   wire.run(...command(script));
   remove();
-  await Promise.resolve();
 }

@@ -167,10 +167,10 @@ static __always_inline bool martian_source(const struct packet *packet)
 	return source[3] == bpf_htonl(1);
 }
 
-static __always_inline enum reason parse_ipv4(struct packet *packet, struct cursor *cursor)
+static __always_inline enum reason parse_ipv4(struct packet *packet, struct cursor *cursor, void *data)
 {
 	cursor->left = sizeof(struct iphdr);
-	void *start = cursor->at;
+	__u32 start = cursor->at - data;
 	struct iphdr *ip = take(cursor, sizeof(*ip));
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
@@ -179,7 +179,7 @@ static __always_inline enum reason parse_ipv4(struct packet *packet, struct curs
 	__u32 header = ip->ihl * 4;
 	__u32 total = bpf_ntohs(ip->tot_len);
 
-	if (total < header || total > cursor->frame_end - start)
+	if (total < header || total > packet->length - start)
 		return REASON_TRUNCATED;
 	packet->family = 4;
 	packet->protocol = ip->protocol;
@@ -280,7 +280,7 @@ static __always_inline enum reason parse_ipv6(struct packet *packet, struct curs
 
 	__u32 payload = bpf_ntohs(ip->payload_len);
 
-	if (payload > cursor->frame_end - cursor->at)
+	if (payload > packet->length - (__u32)(cursor->at - data))
 		return REASON_TRUNCATED;
 	packet->family = 6;
 	__builtin_memcpy(packet->source, &ip->saddr, 16);
@@ -296,7 +296,11 @@ static __always_inline enum reason parse_ipv6(struct packet *packet, struct curs
 	return parse_extensions(packet, cursor, data, next);
 }
 
-/* Fills `packet` from the frame. Returns REASON_RULE to go on, REASON_NOT_IP, or why it cannot be read. */
+/*
+ * Fills `packet` from the frame, of which all headers lie between `data` and `data_end`; the frame itself is
+ * packet->length long, which is more when a packet of the local stack has its payload elsewhere. Returns
+ * REASON_RULE to go on, REASON_NOT_IP, or why it cannot be read.
+ */
 static __always_inline enum reason parse_frame(struct packet *packet, void *data, void *data_end)
 {
 	struct cursor cursor = { .at = data, .frame_end = data_end, .left = ~0u };
@@ -324,7 +328,7 @@ static __always_inline enum reason parse_frame(struct packet *packet, void *data
 	}
 
 	if (type == bpf_htons(ETH_P_IP))
-		reason = parse_ipv4(packet, &cursor);
+		reason = parse_ipv4(packet, &cursor, data);
 	else if (type == bpf_htons(ETH_P_IPV6))
 		reason = parse_ipv6(packet, &cursor, data);
 	else

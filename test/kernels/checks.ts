@@ -43,23 +43,32 @@ export function loadObject(object: string): readonly string[] {
   const folder = `${BPFFS}/${object}`;
   return [
     `mkdir ${folder}`,
-    `if bpftool prog loadall ${objectFile(object)} ${folder}/programs pinmaps ${folder}/maps >/tmp/log 2>&1`,
+    `if bpftool prog loadall ${objectFile(object)} ${folder}/programs pinmaps ${folder}/maps \\`,
+    `  >/tmp/log 2>&1`,
     `then echo "loaded ${object}"; verified-instructions ${folder}/programs/*`,
     `else tail -n 30 /tmp/log | sed "s/^/refused ${object} /"; fi`,
   ];
 }
 
+/** The last line that a command prints, behind the words that say what it is. */
+function sayOutput(words: string, command: string): string {
+  return `echo "${words} $(${command} 2>&1 | tail -n 1)"`;
+}
+
 /** Runs bpftool's commands of a file. */
 export function fillTables(file: string): string {
-  return `echo "tables $(bpftool batch file ${file} 2>&1 | tail -n 1)"`;
+  return sayOutput("tables", `bpftool batch file ${file}`);
 }
 
 export function runPacket({ name, object, program }: PacketRun): string {
   const path = `${BPFFS}/${object}/programs/${program}`;
-  return `echo "run ${name} $(bpftool -j prog run pinned ${path} data_in ${frameFile(name)} 2>&1)"`;
+  return sayOutput(`run ${name}`, `bpftool -j prog run pinned ${path} data_in ${frameFile(name)}`);
 }
 
-export const reportTrace = `echo "trace $(bpftool -j map lookup pinned ${mapsFolder("uplink")}/traces key 0 0 0 0 2>&1)"`;
+export const reportTrace = sayOutput(
+  "trace",
+  `bpftool -j map lookup pinned ${mapsFolder("uplink")}/traces key 0 0 0 0`,
+);
 
 export function parseReport(lines: readonly string[]): Report {
   const loads = new Map<string, string>();

@@ -16,7 +16,8 @@ export interface KernelPackage {
 }
 
 /**
- * The newest cloud kernel of a series that apt offers; undefined when it offers none, as outside of Debian.
+ * The newest cloud kernel of a series that apt offers; undefined when it offers none, as outside
+ * of Debian.
  *
  * @param series such as `6.1`
  */
@@ -61,8 +62,9 @@ function compareReleases(a: string, b: string): number {
  * @throws Error with the remedy when apt cannot download it
  */
 export function fetchKernel({ name, version, release }: KernelPackage): string {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  const kernels = join(cache, "sluice", "kernels");
+  const { XDG_CACHE_HOME: cache = "" } = process.env;
+  // Empty counts as unset (XDG Base Directory Specification).
+  const kernels = join(cache === "" ? join(homedir(), ".cache") : cache, "sluice", "kernels");
   const image = join(kernels, `${name}_${version}`);
   if (existsSync(image)) return image;
   mkdirSync(kernels, { recursive: true });
@@ -71,7 +73,7 @@ export function fetchKernel({ name, version, release }: KernelPackage): string {
     const run = (program: string, ...words: readonly string[]) =>
       execFileSync(program, words, { cwd: work, stdio: "pipe" });
     run("apt-get", "download", `${name}=${version}`);
-    const [archive] = readdirSync(work).filter((file) => file.endsWith(".deb"));
+    const archive = readdirSync(work).find((file) => file.endsWith(".deb"));
     run("dpkg-deb", "-x", archive ?? `${name}.deb`, "unpacked");
     // Renamed at the end, so that an interrupted download leaves no half a kernel.
     renameSync(join(work, "unpacked", "boot", `vmlinuz-${release}`), image);

@@ -1,4 +1,7 @@
-/** A policy that uses most of what the uplink program can do, as table rows, and packets that show it. */
+/**
+ * A policy that uses most of what the uplink program can do, as table rows, and packets that show
+ * it.
+ */
 
 import { BpfCpumapVal, Reason, uplinkMaps, Verdict } from "../../datapath/generated/layout.js";
 import { ifIndex, MappedArray } from "../../datapath/index.js";
@@ -33,10 +36,10 @@ const edge = policy(
 );
 
 /**
- * Commands of bpftool that put the policy in force on the loopback, whose name test runs bear. The rows are those that
- * the agent's own code writes on this kernel.
+ * Commands of bpftool that put the policy in force on the loopback, by which test runs arrive. The
+ * rows are those that the agent's own code writes on the running kernel.
  */
-export async function edgeTables(): Promise<string> {
+export async function edgeTables(): Promise<readonly string[]> {
   const uplink = await openUplink();
   try {
     await uplink.apply({ policies: [edge], eventsPerSecond: 100 });
@@ -47,7 +50,7 @@ export async function edgeTables(): Promise<string> {
     });
     const queue = new DataView(new ArrayBuffer(BpfCpumapVal.size));
     BpfCpumapVal.encode({ qsize: 64, bpfProg: 0 }, queue, 0);
-    return [...rows, updateRow("cpus", 0, new Uint8Array(queue.buffer)), ""].join("\n");
+    return [...rows, updateRow("cpus", 0, new Uint8Array(queue.buffer))];
   } finally {
     await uplink.close();
   }

@@ -38,20 +38,20 @@ const PROLOGUE = [
  */
 export async function boot(guest: Guest, folder: string): Promise<readonly string[]> {
   const initrd = join(folder, "initrd.gz");
-  const console = join(folder, "console.log");
+  const consoleLog = join(folder, "console.log");
   writeFileSync(initrd, buildInitrd(guest, join(folder, "root")));
   const words = [
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     // Not KVM: it is absent or broken on many virtual machines.
     ...["-accel", "tcg", "-cpu", "max", "-m", `${MEMORY_MIB}`],
-    ...["-serial", "stdio", "-serial", `file:${console}`],
+    ...["-serial", "stdio", "-serial", `file:${consoleLog}`],
     ...["-kernel", guest.kernel, "-initrd", initrd, "-append", "console=ttyS1 panic=-1"],
   ];
   const { status, output } = await run("qemu-system-x86_64", words);
   const lines = output.split("\n").map((line) => line.trim());
   const end = lines.lastIndexOf("end of report");
   if (end >= 0) return lines.slice(0, end);
-  const said = readFileSync(console, "utf8").split("\n").slice(-30).join("\n");
+  const said = readFileSync(consoleLog, "utf8").split("\n").slice(-30).join("\n");
   throw new Error(`the guest did not end its report (${status}):\n${said}\n${output}`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * The compiled objects on Debian's kernels, in qemu: that the verifier takes them, at what cost, and that the programs
- * judge as they do on the running kernel. docs/kernels.md.
+ * The compiled objects on Debian's kernels, in qemu: that the verifier takes them, at what cost, and
+ * that the programs judge as they do on the running kernel (docs/kernels.md).
  */
 
 import assert from "node:assert/strict";
@@ -57,7 +57,7 @@ function programsOf(name: string): readonly string[] {
   }
 }
 
-async function bootAndReport(kernel: KernelPackage): Promise<Report> {
+async function bootAndReport(kernel: KernelPackage, tables: readonly string[]): Promise<Report> {
   const script = [
     reportRelease,
     ...[...objects.keys()].flatMap(loadObject),
@@ -67,7 +67,7 @@ async function bootAndReport(kernel: KernelPackage): Promise<Report> {
     runPacket(tracedRun),
     reportTrace,
   ];
-  const files = new Map<string, string | Uint8Array>([[TABLES, await edgeTables()]]);
+  const files = new Map<string, string | Uint8Array>([[TABLES, `${tables.join("\n")}\n`]]);
   for (const name of objects.keys()) files.set(objectFile(name), readFileSync(objectPath(name)));
   for (const { name, frame } of runs) files.set(frameFile(name), frame);
   const folder = mkdtempSync(join(tmpdir(), "sluice-kernels-"));
@@ -99,9 +99,12 @@ for (const series of SERIES) {
   const why = obstacle(series, kernel);
   if (why !== undefined) console.error(`NOT TRIED on kernel ${series}: ${why}`);
   describe(`the objects on Debian's kernel ${kernel?.release ?? series}`, { skip: why }, () => {
+    let tables: readonly string[];
     let report: Report;
     before(async () => {
-      if (kernel !== undefined) report = await bootAndReport(kernel);
+      if (kernel === undefined) return;
+      tables = await edgeTables();
+      report = await bootAndReport(kernel, tables);
     });
 
     it("is the kernel that booted", () => {
@@ -127,7 +130,9 @@ for (const series of SERIES) {
       it(`before any policy: ${run.name}`, () => assertReturned(report, run));
     }
 
-    it("takes the rows of a policy", () => assert.match(report.tables, /^processed \d+ commands/));
+    it("takes the rows of a policy", () => {
+      assert.equal(report.tables, `processed ${tables.length} commands`);
+    });
 
     for (const run of judgedRuns) {
       it(`under the policy: ${run.name}`, () => assertReturned(report, run));

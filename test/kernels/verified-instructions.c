@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Prints, for each path of a pinned program, how many instructions the verifier looked at (kernel 5.16 and later).
- * bpftool can only say it from the verifier's log, which is over a gigabyte for the uplink program.
+ * Prints, for each path of a pinned program, how many instructions the verifier looked at (kernel
+ * 5.16 and later). bpftool can only say it from the verifier's log, every branch included, which
+ * has been over a gigabyte for the uplink program and does not fit the buffer of older kernels.
  */
 #include <linux/bpf.h>
 #include <stdio.h>

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { closeFd } from "../../datapath/handles.js";
+import { openPin, pinObject, unpin } from "../../datapath/pin.js";
 import { queryXdp } from "../../datapath/xdp-attach.js";
 import type { InterfaceState } from "../../operator/api/engine.js";
 import { type Lab, withNamespaces } from "../support/netns.js";
@@ -37,6 +39,7 @@ test("interfaces come, change and go", async (context) => {
     await agent.ready();
     await comeAndGo(context, lab, world);
     await foreignPrograms(context, lab, world);
+    await strayPin(context, lab, world);
     await redirection(context, lab, world);
     await modes(context, lab, world, agent);
   });
@@ -197,6 +200,31 @@ async function foreignPrograms(context: TestContext, lab: Lab, world: World): Pr
       node.run("ip", "link", "delete", "eth3");
     },
   );
+}
+
+async function strayPin(context: TestContext, lab: Lab, world: World): Promise<void> {
+  await context.test("a stray pin in the place of a link is reported and left alone", async () => {
+    connectWire(lab, world, 6, "xeth6");
+    const { pinFolder } = await world.api.call("status");
+    const stray = join(world.pinRoot, "links", `xdp-${world.node.indexOf("xeth6")}`);
+    const map = openPin(join(pinFolder, "maps", "limits"), "map");
+    pinObject(map, stray);
+    closeFd(map);
+    rename(world, "xeth6", "eth6");
+    const { attached, message } = await untilState(
+      world,
+      "eth6",
+      "is refused",
+      (found) => found.message !== undefined,
+    );
+    assert.equal(attached, false);
+    assert.match(message ?? "", /cannot pin at .*: the name is taken/);
+    closeFd(openPin(stray, "map"));
+    assert.equal(await world.passes(host(3)), false);
+    unpin(stray);
+    rename(world, "eth6", "eth6x");
+    await untilState(world, "eth6x", "is attached", (found) => found.attached);
+  });
 }
 
 async function redirection(context: TestContext, lab: Lab, world: World): Promise<void> {

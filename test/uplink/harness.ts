@@ -126,8 +126,10 @@ export class Uplink {
 
   /** Makes an interface that really exists bear one of the names of the setup. */
   bind(index: IfIndex, interfaceName: string): void {
-    const { interfaces } = this.datapath;
-    interfaces.u32[(index * interfaces.stride) / 4] = this.slotOf(interfaceName);
+    const { interfaces, farInterfaces } = this.datapath;
+    const slot = this.slotOf(interfaceName);
+    if (index < interfaces.length) interfaces.u32[(index * interfaces.stride) / 4] = slot;
+    else farInterfaces.update(index, { slot });
   }
 
   /** Runs the program as if the frame came in by an interface; one that the setup lacks is not ours. */
@@ -181,6 +183,16 @@ export class Uplink {
     return this.#ruleCounter(slot);
   }
 
+  /** What was counted so far for an interface under a verdict and a reason. */
+  countOf(interfaceName: string, verdict: VerdictName, reason: ReasonName): Counts {
+    const slot = this.slotOf(interfaceName);
+    const found = this.#outcomes().find(
+      ([key]) => key[0] === slot && key[1] === verdict && key[2] === reason,
+    );
+    assert.ok(found !== undefined, `${interfaceName} is one of the setup`);
+    return found[1];
+  }
+
   /** Fragments, buckets and connections as if nothing had come yet. */
   forget(): void {
     const { fragments, sourceBuckets, connections, nodeBuckets } = this.datapath;
@@ -214,7 +226,7 @@ export class Uplink {
       VERDICT_NAMES.flatMap((verdict, verdictNumber) =>
         REASON_NAMES.map((reason, reasonNumber) => {
           const at = (slot * Verdict.VERDICTS + verdictNumber) * Reason.REASONS + reasonNumber;
-          return [[slot, verdict, reason], sumOf(this.datapath.outcomeCounters.lookup(at))] as const;
+          return [[slot, verdict, reason], sumOf(this.datapath.outcomeCounters.lookup(at))];
         }),
       ),
     );

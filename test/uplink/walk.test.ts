@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
+import { ifIndex, testRun, XdpAction } from "../../datapath/index.js";
 import { defaultFailSafe } from "../../operator/apply/fail-safe.js";
 import type { RuleAction, RuleRecord, XdpPolicyRecord } from "../../operator/model/records.js";
 import { limit, node, policy, rule } from "../oracle/build.js";
+import { withNamespaces } from "../support/netns.js";
 import { arp, eth, ipv4, ipv6, packet } from "../support/packets.js";
 import { icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
 import { assertOutcome, openUplink, type Outcome } from "./harness.js";
@@ -310,6 +312,29 @@ describe("interfaces and nodes", () => {
     assertOutcome(uplink.judge(SYN), { reason: "not-judged" });
     await uplink.apply({ policies, node: node("self", { role: "edge" }) });
     assertOutcome(uplink.judge(SYN), { verdict: "drop", counted: ["edge/all"] });
+  });
+
+  it("one whose number is beyond the direct table is found, too, and its neighbour is not", async () => {
+    await uplink.apply({ policies: [policy("edge", drop)] });
+    await withNamespaces((lab) => {
+      const namespace = lab.namespace("node");
+      for (const [one, other] of [
+        [4095, 4096],
+        [70_000, 70_001],
+      ]) {
+        const peer = ["peer", "name", `veth${other}`, "index", String(other)];
+        const words = ["add", `veth${one}`, "index", String(one), "type", "veth", ...peer];
+        namespace.run("ip", "link", ...words);
+      }
+      for (const number of [4095, 4096, 70_000]) uplink.bind(ifIndex(number), "eth0");
+      const verdicts = [4095, 4096, 70_000, 70_001].map((number) => {
+        const context = { ingress: ifIndex(number) };
+        const run = () => testRun(uplink.datapath.uplink, { packet: SYN, context });
+        return namespace.enter(run).verdict;
+      });
+      const { drop: dropped, pass } = XdpAction;
+      assert.deepEqual(verdicts, [dropped, dropped, dropped, pass]);
+    });
   });
 
   it("255 interfaces are told apart", async () => {
