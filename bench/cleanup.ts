@@ -19,7 +19,7 @@ export function atExit(work: () => void): () => void {
   return once;
 }
 
-process.once("exit", () => {
+function runWorks(): void {
   for (const work of [...works].reverse()) {
     try {
       work();
@@ -27,12 +27,22 @@ process.once("exit", () => {
       console.error(error);
     }
   }
-});
-for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
-  process.once(signal, () => process.exit(status));
 }
+
+/**
+ * Ends this process. A part does not end by process.exit: that waits for the threads of the pool, and one that is loading
+ * an object waits for this thread to take the messages of libbpf.
+ */
+function end(): void {
+  runWorks();
+  if (process.send === undefined) process.exit(1);
+  process.kill(process.pid, "SIGKILL");
+}
+
+process.once("exit", runWorks);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
 /* A part whose parent is gone has nobody to report to. */
-process.once("disconnect", () => process.exit(1));
+process.once("disconnect", end);
 
 /** A folder for pins; `remove` is called at the end at the latest. */
 export function makePinFolder(): { readonly path: string; readonly remove: () => void } {

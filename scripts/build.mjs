@@ -1,7 +1,6 @@
 // @ts-check
 import { compileAll } from "./compile-c.mjs";
 import { generateLayout } from "./generate-layout.mjs";
-import { generateTypes } from "./generate-types.mjs";
 import { root, runMain, runOrFail, StepError } from "./run.mjs";
 
 /**
@@ -25,6 +24,8 @@ export async function build(steps) {
     console.log("build: wrote datapath/generated/layout.ts");
   }
   if (wants("ts")) {
+    // Only now: it needs a package, and set-up loads this file before npm ci.
+    const { generateTypes } = await import("./generate-types.mjs");
     await generateTypes();
     runOrFail(`${root}/node_modules/.bin/tsc`, ["-p", "."], "build: TypeScript");
   }

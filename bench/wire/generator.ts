@@ -7,6 +7,7 @@ import { BpfObject, closeFd, ifIndex, MappedArray, testRunLive } from "../../dat
 import { eth, ipv4, packet } from "../../test/support/packets.js";
 import { udp } from "../../test/support/transports.js";
 import { seededRandom, v4Sources } from "../addresses.js";
+import "../cleanup.js";
 import { manyEntries, oneEntry } from "./entries.js";
 
 /** Frames to send. */
@@ -48,7 +49,6 @@ process.on("message", ({ ifIndex: index, frames, sources }: Flood) => {
   testRunLive(program, { packet, context: { ingress: ifIndex(index) }, repeat: frames }, batch);
   process.send?.("sent");
 });
-process.on("disconnect", () => process.exit(0));
 process.send?.("ready");
 
 function headerSum(bytes: Buffer): number {

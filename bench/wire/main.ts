@@ -74,6 +74,7 @@ await runPart(async (options, progress): Promise<PartResult> => {
     progress(`round ${round + 1} of ${rounds}`);
     for (const run of running) await measure(run, frames, generator);
   }
+  generator.removeAllListeners("exit");
   generator.disconnect();
   return { sections: [section(running)], targets: [] };
 });
@@ -140,7 +141,6 @@ async function startGenerator(namespace: string): Promise<ChildProcess> {
   });
   atExit(() => child.kill("SIGTERM"));
   child.once("exit", (status) => {
-    if (status === 0) return;
     console.error(`the traffic generator ended with status ${status}`);
     process.exit(1);
   });

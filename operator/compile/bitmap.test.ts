@@ -70,7 +70,10 @@ describe("struct rule_bitmap", () => {
     );
     assert.equal(RuleBitmap.size, BITMAP_WORDS * 4);
     for (const outside of [target.subarray(0, BITMAP_WORDS), target.subarray(2 * BITMAP_WORDS)]) {
-      assert.ok(outside.every((word) => word === 0xdeadbeef), "nothing around it is written");
+      assert.ok(
+        outside.every((word) => word === 0xdeadbeef),
+        "nothing around it is written",
+      );
     }
   });
 

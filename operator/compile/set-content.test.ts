@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { cidrListOf, parseCidr } from "../../test/oracle/address.js";
 import { prefixKey } from "./prefix-key.js";
 import { diffKeys, inlineSetContent, memberKey, setPart } from "./set-content.js";

@@ -39,7 +39,7 @@ export const frameFile = (name: string): string => `/frames/${name}`;
 export const reportRelease = 'echo "release $(uname -r)"';
 
 /** Loads all programs of an object, and says what that cost the verifier. */
-export function loadObject(object: string): readonly string[] {
+export function loadInGuest(object: string): readonly string[] {
   const folder = `${BPFFS}/${object}`;
   return [
     `mkdir ${folder}`,

@@ -19,7 +19,9 @@ function cidr(text: string, ...except: readonly string[]): Peer {
   return { kind: "cidr", cidr: parseCidr(text), except: except.map(parseCidr) };
 }
 
-function set(...entries: readonly (string | readonly [cidr: string, expiresAtS: number])[]): CidrList {
+function set(
+  ...entries: readonly (string | readonly [cidr: string, expiresAtS: number])[]
+): CidrList {
   return cidrListOf(
     entries.map((entry) => {
       const [text, expiresAt] = typeof entry === "string" ? [entry, 0] : entry;
@@ -29,11 +31,17 @@ function set(...entries: readonly (string | readonly [cidr: string, expiresAtS: 
 }
 
 function from(address: string): Buffer {
-  return packet(eth(), address.includes(":") ? ipv6({ source: address }) : ipv4({ source: address }), tcp());
+  return packet(
+    eth(),
+    address.includes(":") ? ipv6({ source: address }) : ipv4({ source: address }),
+    tcp(),
+  );
 }
 
 function to(address: string): Buffer {
-  const ip = address.includes(":") ? ipv6({ destination: address }) : ipv4({ destination: address });
+  const ip = address.includes(":")
+    ? ipv6({ destination: address })
+    : ipv4({ destination: address });
   return packet(eth(), ip, tcp());
 }
 
@@ -48,19 +56,33 @@ async function apply(
   nowMs = 0,
 ): Promise<boolean> {
   return uplink.apply({
-    policies: [policy("edge", Object.entries(rules).map(([name, parts]) => rule(name, GOES_ON, parts)))],
+    policies: [
+      policy(
+        "edge",
+        Object.entries(rules).map(([name, parts]) => rule(name, GOES_ON, parts)),
+      ),
+    ],
     sets: new Map(Object.entries(sets)),
     nowMs,
   });
 }
 
 describe("CIDRs", () => {
-  const blocks = ["0.0.0.0/0", "10.0.0.0/7", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/23", "10.1.2.0/24"];
+  const blocks = [
+    "0.0.0.0/0",
+    "10.0.0.0/7",
+    "10.0.0.0/8",
+    "10.1.0.0/16",
+    "10.1.2.0/23",
+    "10.1.2.0/24",
+  ];
   const inner = ["10.1.2.0/25", "10.1.2.128/26", "10.1.2.192/31", "10.1.2.193/32"];
 
   it("nested IPv4 blocks of every kind of length hold their own addresses to the edges", async () => {
     const all = [...blocks, ...inner];
-    await apply(Object.fromEntries(all.map((text, index) => [`r${index}`, { from: [cidr(text)] }])));
+    await apply(
+      Object.fromEntries(all.map((text, index) => [`r${index}`, { from: [cidr(text)] }])),
+    );
     for (const [address, expected] of [
       ["9.255.255.255", [0]],
       ["10.0.0.0", [0, 1, 2]],
@@ -81,15 +103,27 @@ describe("CIDRs", () => {
       ["10.1.4.0", [0, 1, 2, 3]],
       ["255.255.255.255", [0]],
     ] as const) {
-      assert.deepEqual(matches(from(address)), expected.map((index) => `r${index}`), address);
+      assert.deepEqual(
+        matches(from(address)),
+        expected.map((index) => `r${index}`),
+        address,
+      );
     }
     assert.deepEqual(matches(from("2001:db8::1")), [], "IPv6 is in no IPv4 block");
   });
 
   it("nested IPv6 blocks on both sides of /48 and /64 hold their own addresses to the edges", async () => {
-    const short = ["::/0", "2001:db8::/32", "2001:db8::/47", "2001:db8:1::/48", "2001:db8:1:2::/63"];
+    const short = [
+      "::/0",
+      "2001:db8::/32",
+      "2001:db8::/47",
+      "2001:db8:1::/48",
+      "2001:db8:1:2::/63",
+    ];
     const all = [...short, "2001:db8:1:2::/64", "2001:db8:1:2:8000::/65", "2001:db8:1:2::1/128"];
-    await apply(Object.fromEntries(all.map((text, index) => [`r${index}`, { from: [cidr(text)] }])));
+    await apply(
+      Object.fromEntries(all.map((text, index) => [`r${index}`, { from: [cidr(text)] }])),
+    );
     for (const [address, expected] of [
       ["2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", [0]],
       ["2001:db8::", [0, 1, 2]],
@@ -107,14 +141,22 @@ describe("CIDRs", () => {
       ["2001:db8:2::", [0, 1]],
       ["2001:db9::", [0]],
     ] as const) {
-      assert.deepEqual(matches(from(address)), expected.map((index) => `r${index}`), address);
+      assert.deepEqual(
+        matches(from(address)),
+        expected.map((index) => `r${index}`),
+        address,
+      );
     }
     assert.deepEqual(matches(from("32.1.13.184")), [], "IPv4 is in no IPv6 block");
   });
 
   it("source and destination are fields of their own", async () => {
     const block = cidr("198.51.100.0/24");
-    await apply({ source: { from: [block] }, target: { to: [block] }, both: { from: [block], to: [block] } });
+    await apply({
+      source: { from: [block] },
+      target: { to: [block] },
+      both: { from: [block], to: [block] },
+    });
     assert.deepEqual(matches(from("198.51.100.7")), ["source"]);
     assert.deepEqual(matches(to("198.51.100.7")), ["target"]);
     const inside = { source: "198.51.100.7", destination: "198.51.100.8" };
@@ -185,7 +227,10 @@ describe("sets", () => {
   });
 
   it("entries that have expired are out, those to come are in until their second", async () => {
-    const bad = set(["10.0.0.1/32", 100], ["10.0.0.2/32", 200], "10.0.0.3/32", ["2001:db8::1/128", 200]);
+    const bad = set(["10.0.0.1/32", 100], ["10.0.0.2/32", 200], "10.0.0.3/32", [
+      "2001:db8::1/128",
+      200,
+    ]);
     const inAt = async (nowS: number) => {
       await apply({ hit: peer }, { bad }, nowS * SECOND);
       const addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8::1"];
@@ -200,14 +245,20 @@ describe("sets", () => {
     await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1") });
     const { number } = uplink.firewall.generation;
     for (const entry of ["10.0.0.2", "10.0.0.0/25", "10.0.0.0/20", "10.0.0.0/12"]) {
-      assert.equal(await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1", entry) }), false);
+      assert.equal(
+        await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1", entry) }),
+        false,
+      );
       assert.deepEqual(matches(from("10.0.0.2")), ["hit"], entry);
       assert.equal(await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1") }), false);
       assert.deepEqual(matches(from("10.0.0.2")), [], entry);
       assert.deepEqual(matches(from("10.0.0.1")), ["hit"], entry);
     }
     for (const entry of ["2001:db8::2", "2001:db8::/64", "2001:db8::/48"]) {
-      assert.equal(await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1", entry) }), false);
+      assert.equal(
+        await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1", entry) }),
+        false,
+      );
       assert.deepEqual(matches(from("2001:db8::2")), ["hit"], entry);
       assert.equal(await apply({ hit: peer }, { bad: set("10.0.0.1", "2001:db8::1") }), false);
       assert.deepEqual(matches(from("2001:db8::2")), [], entry);
@@ -219,7 +270,8 @@ describe("sets", () => {
     const count = 5000;
     /* Odd hosts only, spread over the space by a step that is prime to it. */
     const v4 = (index: number) => ((index * 79_201_009) % 2 ** 31) * 2 + 1;
-    const text4 = (address: number) => [24, 16, 8, 0].map((bit) => (address >>> bit) & 255).join(".");
+    const text4 = (address: number) =>
+      [24, 16, 8, 0].map((bit) => (address >>> bit) & 255).join(".");
     const text6 = (index: number, host: number) =>
       `2001:${(index >> 8).toString(16)}:${(index & 255).toString(16)}::${host.toString(16)}`;
     const entries = Array.from({ length: count }, (_, index) => [
@@ -245,7 +297,10 @@ describe("nodes and rules", () => {
     ];
     const edge: Peer = { kind: "nodes", selector: { matchLabels: { role: "edge" } } };
     const every: Peer = { kind: "nodes", selector: {} };
-    const rules = [rule("edge", GOES_ON, { from: [edge] }), rule("every", GOES_ON, { from: [every] })];
+    const rules = [
+      rule("edge", GOES_ON, { from: [edge] }),
+      rule("every", GOES_ON, { from: [every] }),
+    ];
     await uplink.apply({ nodes, policies: [policy("edge", rules)] });
     for (const address of ["192.0.2.10", "2001:db8::10", "192.0.2.11"]) {
       assert.deepEqual(matches(from(address)), ["edge", "every"]);

@@ -66,8 +66,9 @@ test("a node behind a default of Drop", async (context) => {
       await context.test(name, (context) => families(context, stage, addresses));
     }
     await context.test("the life of a TCP connection", (context) => life(context, stage));
-    await context.test("a flood of SYNs on an open port leaves the node's own connections alone", () =>
-      synFlood(stage),
+    await context.test(
+      "a flood of SYNs on an open port leaves the node's own connections alone",
+      () => synFlood(stage),
     );
   });
 });
@@ -100,8 +101,10 @@ async function families(context: TestContext, stage: Stage, addresses: Addresses
     const question = { from: to, to: peer, port: UDP_PORT, stream, number: 1 };
     await inner.call("send", question);
     await eventually(async () => assert.equal(await outer.call("heard", { stream }), 1));
-    const [{ localPort }] = find(uplink, ({ protocol, remotePort, family }) =>
-      protocol === Protocol.udp && remotePort === UDP_PORT && family === (isV6 ? 6 : 4),
+    const [{ localPort }] = find(
+      uplink,
+      ({ protocol, remotePort, family }) =>
+        protocol === Protocol.udp && remotePort === UDP_PORT && family === (isV6 ? 6 : 4),
     );
     const reply = packet(
       fromOutside,
@@ -127,7 +130,9 @@ async function families(context: TestContext, stage: Stage, addresses: Addresses
       isV6 ? counter6(node, "Icmp6InEchoReplies") : counter4(node, "Icmp", "InEchoReps");
     const before = replies();
     const echo = isV6 ? icmpv6({ rest: 0x51010001 }) : icmp({ rest: 0x51010001 });
-    sendFrames(node, "eth0", [packet(eth({ source: macA, destination: macB }), ip(to, peer), echo)]);
+    sendFrames(node, "eth0", [
+      packet(eth({ source: macA, destination: macB }), ip(to, peer), echo),
+    ]);
     await eventually(() => assert.equal(replies() - before, 1));
   });
 

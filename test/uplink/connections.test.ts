@@ -17,7 +17,8 @@ import {
   vlan,
 } from "../support/packets.js";
 import { icmp, icmpv6, sctp, tcp, type TcpFlag, udp } from "../support/transports.js";
-import { assertOutcome, openUplink } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { assertOutcome } from "./outcome.js";
 
 const SECOND_NS = 1_000_000_000n;
 const ESTABLISHED = { verdict: "pass", reason: "established", counted: [] } as const;
@@ -167,7 +168,8 @@ for (const [name, family] of Object.entries(FAMILIES)) {
 
   describe(`${name}: ICMP errors`, () => {
     /** The head of a packet as a router quotes it. */
-    const quote = (frame: Buffer, bytes = 28) => payload(frame.subarray(14, 14 + (name === "IPv4" ? bytes : bytes + 20)));
+    const quote = (frame: Buffer, bytes = 28) =>
+      payload(frame.subarray(14, 14 + (name === "IPv4" ? bytes : bytes + 20)));
     const errorAbout = (frame: Buffer, type = family.errors[0]!, bytes?: number) =>
       packet(eth(), ip(other, node), icmpOf({ type, code: 1, rest: 0 }), quote(frame, bytes));
 
@@ -348,13 +350,18 @@ describe("other rules", () => {
     const later = policy("later", [rule("any", "Accept")], { priority: 500 });
     const watch = policy("watch", [], { defaultAction: "Drop", mode: "Audit" });
     await uplink.apply({ policies: [watch, later] });
-    assertOutcome(uplink.judge(reply), { verdict: "pass", counted: ["watch/default", "later/any"] });
+    assertOutcome(uplink.judge(reply), {
+      verdict: "pass",
+      counted: ["watch/default", "later/any"],
+    });
     uplink.send(sent);
     assertOutcome(uplink.judge(reply), { verdict: "pass", reason: "rule", counted: ["later/any"] });
   });
 
   it("nothing is remembered while no policy has a default of Drop", async () => {
-    await uplink.apply({ policies: [policy("open", [rule("any", "Drop")], { defaultAction: "Accept" })] });
+    await uplink.apply({
+      policies: [policy("open", [rule("any", "Drop")], { defaultAction: "Accept" })],
+    });
     uplink.send(sent);
     assert.equal(count(), 0);
   });
@@ -368,7 +375,10 @@ describe("other rules", () => {
     );
     const before = theEntry();
     const { verdict, slot } = uplink.trace(answer);
-    assert.deepEqual([verdict, uplink.slots.owner(slot)], [0, { policy: "closed", rule: "default" }]);
+    assert.deepEqual(
+      [verdict, uplink.slots.owner(slot)],
+      [0, { policy: "closed", rule: "default" }],
+    );
     assert.deepEqual(theEntry(), before);
     assertOutcome(uplink.judge(answer), ESTABLISHED);
   });

@@ -71,7 +71,26 @@ describe("an event", () => {
   it("holds the first 128 bytes, or all of a shorter frame, to the byte", async () => {
     await apply([rule("any", "Accept", { logOneIn: 1 })]);
     const head = packet(eth(), ipv4(), udp()).length;
-    for (const length of [head, 43, 44, 45, 46, 47, 48, 49, 50, 119, 120, 121, 127, 128, 129, 135, 136, 1514]) {
+    for (const length of [
+      head,
+      43,
+      44,
+      45,
+      46,
+      47,
+      48,
+      49,
+      50,
+      119,
+      120,
+      121,
+      127,
+      128,
+      129,
+      135,
+      136,
+      1514,
+    ]) {
       const frame = packet(eth(), ipv4(), udp(), payload(length - head));
       assert.equal(frame.length, length);
       const { seen } = await collect(frame);
@@ -127,7 +146,10 @@ describe("sampling", () => {
       await apply([rule("any", "Drop", { logOneIn: oneIn })]);
       const { seen, lost } = await collect(FRAME, runs);
       assert.equal(lost, 0);
-      assert.ok(seen.length >= least && seen.length <= most, `${seen.length} of ${runs}, 1 in ${oneIn}`);
+      assert.ok(
+        seen.length >= least && seen.length <= most,
+        `${seen.length} of ${runs}, 1 in ${oneIn}`,
+      );
     }
   });
 

@@ -16,7 +16,8 @@ import {
   Protocol,
 } from "../support/packets.js";
 import { icmp, icmpv6, tcp, udp } from "../support/transports.js";
-import { assertOutcome, openUplink, type Outcome } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { assertOutcome, type Outcome } from "./outcome.js";
 
 const port = (kind: "tcp" | "udp", number: number): readonly ProtocolMatch[] => [
   { kind, destinationPort: { start: number, end: number } },
@@ -27,12 +28,20 @@ const RULES = [
   rule("open", "Accept", { protocols: port("udp", 53) }),
   rule("slow", limit({ rate: 1, burst: 1 }), { protocols: port("udp", 5000) }),
   rule("slow-open", "Accept", { protocols: port("udp", 5000) }),
-  rule("aside", { kind: "Redirect", target: { kind: "interface", name: "eth1" } }, {
-    protocols: port("udp", 6000),
-  }),
-  rule("gone", { kind: "Redirect", target: { kind: "interface", name: "nowhere" } }, {
-    protocols: port("udp", 6001),
-  }),
+  rule(
+    "aside",
+    { kind: "Redirect", target: { kind: "interface", name: "eth1" } },
+    {
+      protocols: port("udp", 6000),
+    },
+  ),
+  rule(
+    "gone",
+    { kind: "Redirect", target: { kind: "interface", name: "nowhere" } },
+    {
+      protocols: port("udp", 6001),
+    },
+  ),
   rule("web", "Accept", { protocols: port("tcp", 80) }),
   rule("any-port", "Drop", {
     protocols: [{ kind: "tcp", destinationPort: { start: 0, end: 65535 } }],
@@ -73,7 +82,11 @@ const FAMILIES = {
         ipv4({ id, moreFragments: true, ...addresses("IPv4", source, destination) }),
         ...inner,
       ),
-    later: ({ id = 1, source, destination, protocol = 17 }: Datagram, offset: number, last = true) =>
+    later: (
+      { id = 1, source, destination, protocol = 17 }: Datagram,
+      offset: number,
+      last = true,
+    ) =>
       packet(
         eth(),
         ipv4({
@@ -97,7 +110,11 @@ const FAMILIES = {
         fragment({ id, more: true }),
         ...inner,
       ),
-    later: ({ id = 1, source, destination, protocol = 17 }: Datagram, offset: number, last = true) =>
+    later: (
+      { id = 1, source, destination, protocol = 17 }: Datagram,
+      offset: number,
+      last = true,
+    ) =>
       packet(
         eth(),
         ipv6(addresses("IPv6", source, destination)),

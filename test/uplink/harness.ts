@@ -6,14 +6,13 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Reason, type RuleCounter, Trace, Verdict } from "../../datapath/generated/layout.js";
+import { type RuleCounter, Trace } from "../../datapath/generated/layout.js";
 import {
   closeFd,
   defaultBpffs,
   GracePeriod,
   type IfIndex,
   ifIndex,
-  sumCounters,
   testRun,
   type TestRunResult,
 } from "../../datapath/index.js";
@@ -22,13 +21,21 @@ import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { type Datapath, openDatapath } from "../../operator/apply/datapath.js";
 import { compileDesired, type Desired, SetContentCache } from "../../operator/apply/desired.js";
 import { Firewall } from "../../operator/apply/firewall.js";
-import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
 import { ObjectStore } from "../../operator/apply/object-store.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
 import { RuleSlots } from "../../operator/apply/rule-slots.js";
 import type { RuleRecord } from "../../operator/model/records.js";
 import { world } from "../oracle/build.js";
 import type { World } from "../oracle/world.js";
+import {
+  type Counts,
+  type Outcome,
+  outcomeBetween,
+  readOutcomes,
+  readRuleCounter,
+  type Snapshot,
+  takeSnapshot,
+} from "./outcome.js";
 
 /** Everything that decides; what is left out is as `world()` has it: `eth0` an uplink, `eth1` none, no policies. */
 export interface Setup extends World {
@@ -36,27 +43,16 @@ export interface Setup extends World {
   readonly eventsPerSecond: number;
 }
 
-/** What one packet met with, by the counters alone. */
-export interface Outcome {
-  readonly verdict: VerdictName;
-  readonly reason: ReasonName;
-  /** What it was counted as; undefined when no policy judges the interface. */
-  readonly protocol: number | undefined;
-  /** `policy/rule` of the rules that counted it, with ` above` when it was above their rate. */
-  readonly counted: readonly string[];
-}
-
-interface Counts {
-  readonly packets: bigint;
-  readonly bytes: bigint;
-}
-
 /** Test runs name an interface by number; only the loopback is sure to exist, so its slot changes per run. */
 const LOOPBACK = ifIndex(1);
 const ADDRESS_LINES = 65536;
 /** XDP actions by verdict. */
-const ACTIONS: Readonly<Record<VerdictName, number>> = { aborted: 0, drop: 1, pass: 2, redirect: 4 };
-const NO_EXCEEDED = { exceededPackets: 0n, exceededBytes: 0n };
+export const ACTIONS: Readonly<Record<VerdictName, number>> = {
+  aborted: 0,
+  drop: 1,
+  pass: 2,
+  redirect: 4,
+};
 
 export async function openUplink(options: { readonly metadata?: boolean } = {}): Promise<Uplink> {
   const pinRoot = mkdtempSync(join(defaultBpffs, `slt-${process.pid}-uplink-`));
@@ -154,43 +150,38 @@ export class Uplink {
   }
 
   /**
-   * Runs the program on a frame and reads off the counters what became of it. Holds for every frame, so checked for
-   * every frame: the bytes come out as they went in, one row of one interface grew by one packet of the frame's
-   * length, so did one protocol, and each rule that counted it.
+   * Runs the program on a frame and reads off the counters what became of it. Checks what holds for every frame: the
+   * bytes come out as they went in, and the action is the verdict that was counted, on the interface and with the
+   * frame's length.
    */
   judge(frame: Uint8Array, interfaceName = "eth0"): Outcome {
-    const before = this.#read();
+    const before = this.#snapshot();
     const { verdict: action, packet } = this.run(frame, interfaceName);
-    const after = this.#read();
+    const { slot, ...outcome } = outcomeBetween(
+      before,
+      this.#snapshot(),
+      frame.length,
+      (ruleSlot) => this.slots.owner(ruleSlot),
+    );
     assert.deepEqual(packet, Buffer.from(frame), "the frame is unchanged");
-
-    const one: Counts = { packets: 1n, bytes: BigInt(frame.length) };
-    const [row, ...otherRows] = grown(before.outcomes, after.outcomes, one);
-    assert.ok(row !== undefined && otherRows.length === 0, "one outcome is counted");
-    const [slot, verdict, reason] = row;
     assert.equal(slot, this.slotOf(interfaceName), "it is counted on its interface");
-    assert.equal(action, ACTIONS[verdict], "the action is the verdict counted");
-
-    const [protocol, ...otherProtocols] = grown(before.protocols, after.protocols, one);
-    assert.equal(otherProtocols.length, 0, "one protocol is counted");
-    assert.equal(protocol === undefined, reason === "not-judged");
-    return { verdict, reason, protocol, counted: this.#counted(before.rules, after.rules, one) };
+    assert.equal(action, ACTIONS[outcome.verdict], "the action is the verdict counted");
+    return outcome;
   }
 
+  /** What a rule has counted so far. */
   counterOf(policy: string, rule: string): RuleCounter {
     const slot = this.slots.find({ policy, rule });
     assert.ok(slot !== undefined, `${policy}/${rule} has a slot`);
-    return this.#ruleCounter(slot);
+    return readRuleCounter(this.datapath, slot);
   }
 
   /** What was counted so far for an interface under a verdict and a reason. */
   countOf(interfaceName: string, verdict: VerdictName, reason: ReasonName): Counts {
-    const slot = this.slotOf(interfaceName);
-    const found = this.#outcomes().find(
-      ([key]) => key[0] === slot && key[1] === verdict && key[2] === reason,
+    const found = readOutcomes(this.datapath, this.slotOf(interfaceName)).find(
+      ([key]) => key[1] === verdict && key[2] === reason,
     );
-    assert.ok(found !== undefined, `${interfaceName} is one of the setup`);
-    return found[1];
+    return found![1];
   }
 
   /** Fragments, buckets and connections as if nothing had come yet. */
@@ -216,89 +207,10 @@ export class Uplink {
     this.#cleanUp();
   }
 
-  #read() {
-    return { outcomes: this.#outcomes(), protocols: this.#protocols(), rules: this.#rules() };
+  #snapshot(): Snapshot {
+    const slots = [0, ...this.#interfaceSlots.values()];
+    return takeSnapshot(this.datapath, slots, this.firewall.rules?.slots ?? []);
   }
-
-  /** By row of the table: interface slot, verdict and reason, and what was counted there. */
-  #outcomes(): readonly Row<readonly [number, VerdictName, ReasonName]>[] {
-    return [0, ...this.#interfaceSlots.values()].flatMap((slot) =>
-      VERDICT_NAMES.flatMap((verdict, verdictNumber) =>
-        REASON_NAMES.map((reason, reasonNumber) => {
-          const at = (slot * Verdict.VERDICTS + verdictNumber) * Reason.REASONS + reasonNumber;
-          return [[slot, verdict, reason], sumOf(this.datapath.outcomeCounters.lookup(at))];
-        }),
-      ),
-    );
-  }
-
-  #protocols(): readonly Row<number>[] {
-    const sums = sumCounters(this.datapath.protocolCounters);
-    return Array.from({ length: 257 }, (_, protocol) => [
-      protocol,
-      { packets: sums[2 * protocol]!, bytes: sums[2 * protocol + 1]! },
-    ]);
-  }
-
-  #rules(): ReadonlyMap<number, RuleCounter> {
-    const slots = this.firewall.rules?.slots ?? [];
-    return new Map(slots.map((slot) => [slot, this.#ruleCounter(slot)]));
-  }
-
-  #ruleCounter(slot: number): RuleCounter {
-    return (this.datapath.ruleCounters.lookup(slot) ?? []).reduce((sum, cpu) => ({
-      packets: sum.packets + cpu.packets,
-      bytes: sum.bytes + cpu.bytes,
-      exceededPackets: sum.exceededPackets + cpu.exceededPackets,
-      exceededBytes: sum.exceededBytes + cpu.exceededBytes,
-    }));
-  }
-
-  #counted(
-    before: ReadonlyMap<number, RuleCounter>,
-    after: ReadonlyMap<number, RuleCounter>,
-    one: Counts,
-  ): readonly string[] {
-    return [...after].flatMap(([slot, { packets, bytes, exceededPackets, exceededBytes }]) => {
-      const earlier = before.get(slot)!;
-      const difference = {
-        packets: packets - earlier.packets,
-        bytes: bytes - earlier.bytes,
-        exceededPackets: exceededPackets - earlier.exceededPackets,
-        exceededBytes: exceededBytes - earlier.exceededBytes,
-      };
-      if (difference.packets === 0n && difference.bytes === 0n) return [];
-      const isAbove = difference.exceededPackets !== 0n;
-      const exceeded = { exceededPackets: one.packets, exceededBytes: one.bytes };
-      assert.deepEqual(difference, { ...one, ...(isAbove ? exceeded : NO_EXCEEDED) });
-      const { policy, rule } = this.slots.owner(slot)!;
-      return [`${policy}/${rule}${isAbove ? " above" : ""}`];
-    });
-  }
-}
-
-type Row<Key> = readonly [key: Key, counts: Counts];
-
-/** Keys of the rows that grew, each of which must have grown by `one`. */
-function grown<Key>(
-  before: readonly Row<Key>[],
-  after: readonly Row<Key>[],
-  one: Counts,
-): readonly Key[] {
-  return after.flatMap(([key, { packets, bytes }], index) => {
-    const [, earlier] = before[index]!;
-    if (packets === earlier.packets && bytes === earlier.bytes) return [];
-    const difference = { packets: packets - earlier.packets, bytes: bytes - earlier.bytes };
-    assert.deepEqual(difference, one);
-    return [key];
-  });
-}
-
-function sumOf(perCpu: readonly Counts[] | undefined): Counts {
-  return (perCpu ?? []).reduce((sum, { packets, bytes }) => ({
-    packets: sum.packets + packets,
-    bytes: sum.bytes + bytes,
-  }));
 }
 
 function storeOf({ nodes, sets }: World): ObjectStore {
@@ -312,11 +224,4 @@ function storeOf({ nodes, sets }: World): ObjectStore {
     });
   }
   return store;
-}
-
-/** Fails unless the outcome has these parts. */
-export function assertOutcome(actual: Outcome, expected: Partial<Outcome>, message?: string): void {
-  const keys = Object.keys(expected) as (keyof Outcome)[];
-  const parts = Object.fromEntries(keys.map((key) => [key, actual[key]]));
-  assert.deepEqual(parts, expected, message);
 }

@@ -7,7 +7,8 @@ import type { RateLimit } from "../../operator/model/records.js";
 import { limit, policy, rule } from "../oracle/build.js";
 import { eth, ipv4, ipv6, packet, payload, vlan } from "../support/packets.js";
 import { tcp, udp } from "../support/transports.js";
-import { assertOutcome, openUplink } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { assertOutcome } from "./outcome.js";
 
 const uplink = await openUplink();
 after(() => uplink.close());
@@ -29,7 +30,10 @@ function isWithin(frame: Buffer): boolean {
 }
 
 /** Judges a frame many times, and says how many were within the rate and how long that took. */
-function spend(frame: Buffer, times: number): { readonly within: number; readonly seconds: number } {
+function spend(
+  frame: Buffer,
+  times: number,
+): { readonly within: number; readonly seconds: number } {
   const start = performance.now();
   let within = 0;
   for (let i = 0; i < times; i++) if (uplink.run(frame).verdict === 2) within++;

@@ -23,7 +23,8 @@ import {
   vlan,
 } from "../support/packets.js";
 import { esp, gre, icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
-import { assertOutcome, openUplink, type Outcome } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { assertOutcome, type Outcome } from "./outcome.js";
 
 const AUTHENTICATION_HEADER = 51;
 

@@ -34,7 +34,10 @@ export async function startReader(
   const tally = (frame: number) => [...tallies.subarray(frame * 8, frame * 8 + 5)];
   const last = frames.length - 1;
   while (tally(last).every((count) => count === 0)) {
-    await Promise.race([sleep(5), exited.then(() => Promise.reject(new Error("the reader ended")))]);
+    await Promise.race([
+      sleep(5),
+      exited.then(() => Promise.reject(new Error("the reader ended"))),
+    ]);
   }
   return {
     tally,

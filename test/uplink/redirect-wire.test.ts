@@ -8,7 +8,14 @@ import { fileURLToPath } from "node:url";
 import { Limits } from "../../datapath/generated/layout.js";
 import { attachXdp } from "../../datapath/index.js";
 import type { InterfaceState } from "../../operator/api/engine.js";
-import { createWorld, friend, nodeAddress, policy, udpPort, type World } from "../lifecycle/world.js";
+import {
+  createWorld,
+  friend,
+  nodeAddress,
+  policy,
+  udpPort,
+  type World,
+} from "../lifecycle/world.js";
 import { type Lab, withNamespaces } from "../support/netns.js";
 import { loadProgram } from "../support/objects.js";
 import { eth, ipv4, ipv6, packet, payload } from "../support/packets.js";
@@ -88,7 +95,10 @@ async function cpuTest(world: World): Promise<void> {
   const { inner, outer } = world;
   for (const cpus of ["0", "1", "0, 1"]) {
     const stream = `cpus ${cpus}`.replaceAll(/\W+/g, "-");
-    world.write("cpus.yaml", policy("cpus", { rules: [redirect(stream, `cpus: [${cpus}]`, udpPort)] }));
+    world.write(
+      "cpus.yaml",
+      policy("cpus", { rules: [redirect(stream, `cpus: [${cpus}]`, udpPort)] }),
+    );
     await eventually(async () => void (await world.rule("cpus", stream)));
     const before = await verdicts(world);
     const numbers = [1, 2, 3, 4, 5];

@@ -7,7 +7,8 @@ import type { RedirectTarget } from "../../operator/model/records.js";
 import { policy, rule } from "../oracle/build.js";
 import { eth, ipv4, ipv6, packet } from "../support/packets.js";
 import { tcp, udp } from "../support/transports.js";
-import { assertOutcome, openUplink } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { assertOutcome } from "./outcome.js";
 
 const uplink = await openUplink();
 after(() => uplink.close());

@@ -11,7 +11,8 @@ import { cidrListOf, parseCidr } from "../oracle/address.js";
 import { limit, policy, rule } from "../oracle/build.js";
 import { arp, eth, hopByHop, ipv4, ipv6, packet, payload, vlan } from "../support/packets.js";
 import { icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
-import { openUplink, type Outcome } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { type Outcome } from "./outcome.js";
 
 const port = (number: number) => ({ start: number, end: number });
 const to = (number: number) => ({
@@ -74,11 +75,7 @@ const FRAMES: Readonly<Record<string, Buffer>> = {
   redirected: packet(eth(), ipv4(), sctp()),
   "redirected to nowhere": packet(eth(), ipv4({ protocol: 47 }), payload(8)),
   "a first fragment": packet(eth(), ipv4({ id: 5, moreFragments: true }), udp({ length: 900 })),
-  "a later fragment": packet(
-    eth(),
-    ipv4({ id: 5, fragmentOffset: 8, protocol: 17 }),
-    payload(8),
-  ),
+  "a later fragment": packet(eth(), ipv4({ id: 5, fragmentOffset: 8, protocol: 17 }), payload(8)),
   "limited on the node": packet(eth(), ipv4(), tcp({ destinationPort: 81 })),
   "limited by source": packet(eth(), ipv4(), tcp({ destinationPort: 82 })),
   "cut short": packet(eth(), ipv4(), tcp()).subarray(0, 40),
@@ -162,15 +159,18 @@ it("the record says what the parser read", () => {
       uplink.trace(frame);
     return { family, protocol, vlanTags, sourcePort, destinationPort, detail, fragment };
   };
-  assert.deepEqual(parts(packet(eth(), vlan(), vlan(), ipv6(), tcp({ sourcePort: 9, flags: ["ACK"] }))), {
-    family: 6,
-    protocol: 6,
-    vlanTags: 2,
-    sourcePort: 9,
-    destinationPort: 80,
-    detail: 16,
-    fragment: 0,
-  });
+  assert.deepEqual(
+    parts(packet(eth(), vlan(), vlan(), ipv6(), tcp({ sourcePort: 9, flags: ["ACK"] }))),
+    {
+      family: 6,
+      protocol: 6,
+      vlanTags: 2,
+      sourcePort: 9,
+      destinationPort: 80,
+      detail: 16,
+      fragment: 0,
+    },
+  );
   const echo = parts(packet(eth(), ipv4(), icmp({ type: 3, code: 1 })));
   assert.deepEqual([echo.family, echo.protocol, echo.detail], [4, 1, 0x301]);
   assert.equal(parts(FRAMES["a first fragment"]!).fragment, 1);

@@ -2,18 +2,16 @@
 
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { ifIndex, testRun, XdpAction } from "../../datapath/index.js";
 import { defaultFailSafe } from "../../operator/apply/fail-safe.js";
 import type { RuleAction, RuleRecord, XdpPolicyRecord } from "../../operator/model/records.js";
-import { limit, node, policy, rule } from "../oracle/build.js";
-import { withNamespaces } from "../support/netns.js";
-import { arp, eth, ipv4, ipv6, packet } from "../support/packets.js";
+import { limit, policy, rule } from "../oracle/build.js";
+import { eth, ipv4, ipv6, packet } from "../support/packets.js";
 import { icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
-import { assertOutcome, openUplink, type Outcome } from "./harness.js";
+import { openUplink } from "./harness.js";
+import { assertOutcome, type Outcome } from "./outcome.js";
 
 const SYN = packet(eth(), ipv4(), tcp({ destinationPort: 80 }));
 const SSH = packet(eth(), ipv4(), tcp({ destinationPort: 22 }));
-const ANY = { kind: "tcp" } as const;
 const NEVER_REACHED = limit({ rate: 1e6, burst: 1e6 });
 const REDIRECT: RuleAction = { kind: "Redirect", target: { kind: "interface", name: "eth1" } };
 const REDIRECT_NOWHERE: RuleAction = {
@@ -28,13 +26,10 @@ function port(number: number): Pick<RuleRecord, "protocols"> {
   return { protocols: [{ kind: "tcp", destinationPort: { start: number, end: number } }] };
 }
 
-async function judge(
-  policies: readonly XdpPolicyRecord[],
-  frame: Buffer = SYN,
-  interfaceName = "eth0",
-): Promise<Outcome> {
+/** What a SYN to port 80 meets under these policies. */
+async function judge(policies: readonly XdpPolicyRecord[]): Promise<Outcome> {
   await uplink.apply({ policies });
-  return uplink.judge(frame, interfaceName);
+  return uplink.judge(SYN);
 }
 
 describe("order", () => {
@@ -66,7 +61,9 @@ describe("order", () => {
   it("a verdict far down a long list is found, whichever of its 64-bit words it is in", async () => {
     for (const at of [0, 1, 63, 64, 65, 127, 500, 998]) {
       const rules = Array.from({ length: 999 }, (_, index) =>
-        index === at ? rule("hit", "Drop", port(80)) : rule(`r${index}`, "Drop", port(1000 + index)),
+        index === at
+          ? rule("hit", "Drop", port(80))
+          : rule(`r${index}`, "Drop", port(1000 + index)),
       );
       const { counted } = await judge([policy("edge", rules)]);
       assert.deepEqual(counted, ["edge/hit"], `rule ${at}`);
@@ -86,8 +83,16 @@ describe("order", () => {
   it("a rule that takes several bits counts a packet once", async () => {
     const spread = rule("spread", NEVER_REACHED, {
       protocols: [
-        { kind: "tcp", destinationPort: { start: 80, end: 80 }, sourcePort: { start: 1, end: 65535 } },
-        { kind: "tcp", destinationPort: { start: 1, end: 100 }, sourcePort: { start: 40000, end: 40000 } },
+        {
+          kind: "tcp",
+          destinationPort: { start: 80, end: 80 },
+          sourcePort: { start: 1, end: 65535 },
+        },
+        {
+          kind: "tcp",
+          destinationPort: { start: 1, end: 100 },
+          sourcePort: { start: 40000, end: 40000 },
+        },
       ],
     });
     const { counted } = await judge([policy("edge", [spread, rule("next", "Accept")])]);
@@ -100,11 +105,7 @@ describe("actions of enforcing policies", () => {
   const cases: readonly (readonly [string, RuleAction["kind"] | RuleAction, Partial<Outcome>])[] = [
     ["Accept", "Accept", { verdict: "pass", reason: "rule", counted: ["edge/hit"] }],
     ["Drop", "Drop", { verdict: "drop", reason: "rule", counted: ["edge/hit"] }],
-    [
-      "Pass",
-      "Pass",
-      { verdict: "pass", reason: "rule", counted: ["edge/hit", "later/after"] },
-    ],
+    ["Pass", "Pass", { verdict: "pass", reason: "rule", counted: ["edge/hit", "later/after"] }],
     [
       "Limit within its rate",
       NEVER_REACHED,
@@ -165,7 +166,10 @@ describe("default actions", () => {
   const miss = [rule("miss", "Drop", port(81))];
 
   it("Pass goes on and is not counted", async () => {
-    const policies = [policy("edge", miss), policy("later", [rule("hit", "Drop")], { priority: 200 })];
+    const policies = [
+      policy("edge", miss),
+      policy("later", [rule("hit", "Drop")], { priority: 200 }),
+    ];
     assertOutcome(await judge(policies), { verdict: "drop", counted: ["later/hit"] });
     assertOutcome(await judge([policy("edge", miss)]), { reason: "no-rule", counted: [] });
   });
@@ -206,7 +210,10 @@ describe("default actions", () => {
 
 describe("fail-safe", () => {
   const closed = policy("closed", [rule("all", "Drop")], { priority: 0, defaultAction: "Drop" });
-  const failSafe = defaultFailSafe({ resolvers: ["192.0.2.53"], apiServers: ["[2001:db8::6]:8443"] });
+  const failSafe = defaultFailSafe({
+    resolvers: ["192.0.2.53"],
+    apiServers: ["[2001:db8::6]:8443"],
+  });
 
   it("lets management, DHCP, replies of resolvers and API server, and neighbours in before any rule", async () => {
     await uplink.apply({ policies: [closed], failSafe });
@@ -273,169 +280,4 @@ describe("fail-safe", () => {
     assertOutcome(uplink.judge(SSH), { verdict: "pass", counted: ["fail-safe/ssh"] });
     assertOutcome(uplink.judge(SYN), { verdict: "drop", counted: ["node-local/blocked"] });
   });
-});
-
-describe("interfaces and nodes", () => {
-  const drop = [rule("all", "Drop", { protocols: [ANY] })];
-
-  it("one that no policy matches is not judged: everything passes, and only its verdict is counted", async () => {
-    const policies = [policy("edge", drop, { interfaces: ["eth0"] })];
-    const expected = { verdict: "pass", reason: "not-judged", protocol: undefined, counted: [] };
-    assert.deepEqual(await judge(policies, SYN, "eth1"), expected);
-    for (const frame of [SYN.subarray(0, 20), packet(eth(), arp())]) {
-      assert.deepEqual(uplink.judge(frame, "eth1"), expected);
-      assert.deepEqual(uplink.judge(frame, "unheard-of"), expected);
-    }
-  });
-
-  it("each is judged by the policies whose globs match it, and by no others", async () => {
-    const interfaces = ["eth0", "eth1", "wan0"];
-    const policies = [
-      policy("one", [rule("hit", NEVER_REACHED)], { interfaces: ["eth1"] }),
-      policy("eths", [rule("hit", NEVER_REACHED)], { interfaces: ["eth?"] }),
-      policy("all", [rule("hit", NEVER_REACHED)], { interfaces: ["*"] }),
-      policy("uplinks", [rule("hit", NEVER_REACHED)]),
-    ];
-    await uplink.apply({ interfaces, uplinks: ["wan0"], policies });
-    const counted = interfaces.map((name) => uplink.judge(SYN, name).counted);
-    assert.deepEqual(counted, [
-      ["all/hit", "eths/hit"],
-      ["all/hit", "eths/hit", "one/hit"],
-      ["all/hit", "uplinks/hit"],
-    ]);
-  });
-
-  it("a policy whose nodeSelector does not select the node judges nothing", async () => {
-    const selector = { matchLabels: { role: "edge" } };
-    const policies = [policy("edge", drop, { nodeSelector: selector })];
-    await uplink.apply({ policies, node: node("self", { role: "core" }) });
-    assertOutcome(uplink.judge(SYN), { reason: "not-judged" });
-    await uplink.apply({ policies, node: node("self", { role: "edge" }) });
-    assertOutcome(uplink.judge(SYN), { verdict: "drop", counted: ["edge/all"] });
-  });
-
-  it("one whose number is beyond the direct table is found, too, and its neighbour is not", async () => {
-    await uplink.apply({ policies: [policy("edge", drop)] });
-    await withNamespaces((lab) => {
-      const namespace = lab.namespace("node");
-      for (const [one, other] of [
-        [4095, 4096],
-        [70_000, 70_001],
-      ]) {
-        const peer = ["peer", "name", `veth${other}`, "index", String(other)];
-        const words = ["add", `veth${one}`, "index", String(one), "type", "veth", ...peer];
-        namespace.run("ip", "link", ...words);
-      }
-      for (const number of [4095, 4096, 70_000]) uplink.bind(ifIndex(number), "eth0");
-      const verdicts = [4095, 4096, 70_000, 70_001].map((number) => {
-        const context = { ingress: ifIndex(number) };
-        const run = () => testRun(uplink.datapath.uplink, { packet: SYN, context });
-        return namespace.enter(run).verdict;
-      });
-      const { drop: dropped, pass } = XdpAction;
-      assert.deepEqual(verdicts, [dropped, dropped, dropped, pass]);
-    });
-  });
-
-  it("255 interfaces are told apart", async () => {
-    const interfaces = Array.from({ length: 255 }, (_, index) => `port${index}`);
-    const judged = [0, 1, 62, 63, 64, 127, 128, 191, 192, 254];
-    const policies = [
-      policy("edge", drop, { interfaces: judged.map((index) => `port${index}`) }),
-    ];
-    await uplink.apply({ interfaces, policies });
-    for (const index of [...judged, 2, 61, 65, 126, 129, 190, 193, 253]) {
-      const { verdict } = uplink.trace(SYN, `port${index}`);
-      assert.equal(verdict === 1, judged.includes(index), `port${index}`);
-    }
-  });
-});
-
-describe("conditions", () => {
-  const cases: readonly (readonly [string, Partial<RuleRecord>, readonly Buffer[], readonly Buffer[]])[] =
-    [
-      [
-        "source and destination port of one entry must both hold",
-        {
-          protocols: [
-            { kind: "tcp", sourcePort: { start: 5, end: 6 }, destinationPort: { start: 7, end: 8 } },
-          ],
-        },
-        [
-          packet(eth(), ipv4(), tcp({ sourcePort: 5, destinationPort: 8 })),
-          packet(eth(), ipv6(), tcp({ sourcePort: 6, destinationPort: 7 })),
-        ],
-        [
-          packet(eth(), ipv4(), tcp({ sourcePort: 5, destinationPort: 9 })),
-          packet(eth(), ipv4(), tcp({ sourcePort: 7, destinationPort: 8 })),
-          packet(eth(), ipv4(), udp({ sourcePort: 5, destinationPort: 8 })),
-        ],
-      ],
-      [
-        "entries are alternatives and do not mix",
-        {
-          protocols: [
-            { kind: "udp", sourcePort: { start: 1, end: 1 }, destinationPort: { start: 2, end: 2 } },
-            { kind: "udp", sourcePort: { start: 3, end: 3 }, destinationPort: { start: 4, end: 4 } },
-          ],
-        },
-        [
-          packet(eth(), ipv4(), udp({ sourcePort: 1, destinationPort: 2 })),
-          packet(eth(), ipv4(), udp({ sourcePort: 3, destinationPort: 4 })),
-        ],
-        [
-          packet(eth(), ipv4(), udp({ sourcePort: 1, destinationPort: 4 })),
-          packet(eth(), ipv4(), udp({ sourcePort: 3, destinationPort: 2 })),
-        ],
-      ],
-      [
-        "flags: all of set, none of unset, others do not matter",
-        { protocols: [{ kind: "tcp", flags: { set: ["SYN"], unset: ["ACK", "RST"] } }] },
-        [
-          packet(eth(), ipv4(), tcp({ flags: ["SYN"] })),
-          packet(eth(), ipv6(), tcp({ flags: ["SYN", "ECE", "CWR", "PSH"] })),
-        ],
-        [
-          packet(eth(), ipv4(), tcp({ flags: ["SYN", "ACK"] })),
-          packet(eth(), ipv4(), tcp({ flags: ["ACK"] })),
-          packet(eth(), ipv4(), tcp({ flags: ["SYN", "RST"] })),
-          packet(eth(), ipv4(), udp()),
-        ],
-      ],
-      [
-        "icmp is IPv4's; a code without a type is that code of any type",
-        { protocols: [{ kind: "icmp", code: 3 }] },
-        [3, 11, 255].map((type) => packet(eth(), ipv4(), icmp({ type, code: 3 }))),
-        [
-          packet(eth(), ipv4(), icmp({ type: 3, code: 1 })),
-          packet(eth(), ipv6(), icmpv6({ type: 3, code: 3 })),
-        ],
-      ],
-      [
-        "icmpv6 is IPv6's; a type without a code is any of its codes",
-        { protocols: [{ kind: "icmpv6", type: 1 }] },
-        [0, 4, 255].map((code) => packet(eth(), ipv6(), icmpv6({ type: 1, code }))),
-        [
-          packet(eth(), ipv6(), icmpv6({ type: 2, code: 1 })),
-          packet(eth(), ipv4(), icmp({ type: 1 })),
-        ],
-      ],
-      [
-        "ports at both ends of their range",
-        { protocols: [{ kind: "sctp", destinationPort: { start: 0, end: 65535 } }] },
-        [0, 1, 65535].map((destinationPort) => packet(eth(), ipv4(), sctp({ destinationPort }))),
-        [SYN],
-      ],
-    ];
-  for (const [name, parts, matching, others] of cases) {
-    it(name, async () => {
-      await uplink.apply({ policies: [policy("edge", [rule("hit", "Drop", parts)])] });
-      for (const frame of matching) {
-        assertOutcome(uplink.judge(frame), { verdict: "drop" }, frame.toString("hex"));
-      }
-      for (const frame of others) {
-        assertOutcome(uplink.judge(frame), { verdict: "pass" }, frame.toString("hex"));
-      }
-    });
-  }
 });
