@@ -59,7 +59,7 @@ function osRelease(): string {
 
 function peerVersions(): string {
   const versions = [
-    firstLine("xdp-filter", "--version"),
+    firstLine("dpkg-query", "--show", "--showformat=xdp-tools ${Version}", "xdp-tools"),
     firstLine("nft", "--version"),
     firstLine("iptables", "--version"),
     firstLine("ipset", "--version"),

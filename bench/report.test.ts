@@ -20,7 +20,7 @@ test("a report shows facts, targets and tables, and says which target is missed"
       { what: "miss", goal: "≤ 2 × empty", measured: "2.01", isReached: false },
     ],
   });
-  assert.match(report, /\| kernel \| Linux 6\.18 \|/);
+  assert.match(report, /^- kernel: Linux 6\.18$/m);
   assert.match(report, /\| hit {2}\| ≤ 2 × empty \| +1\.50 \| yes {5}\|/);
   assert.match(report, /\| miss \| ≤ 2 × empty \| +2\.01 \| \*\*no\*\* {2}\|/);
   assert.match(report, /## Per packet\n\n\| packets \| {2}ns \|\n\| ------- \| --: \|\n/);

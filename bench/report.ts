@@ -8,7 +8,7 @@ export function renderReport(
   const parts = [
     "# Results of the bench",
     "Written by `npm run bench`. [docs/bench.md](../docs/bench.md) says how it measures and how to read it.",
-    table(["", ""], facts),
+    facts.map(([name, value]) => `- ${name}: ${value}`).join("\n"),
     ...(targets.length === 0 ? [] : [renderTargets(targets)]),
     ...sections.map(renderSection),
   ];

@@ -14,5 +14,6 @@ test("numbers have three digits at least, and thousands are set apart", () => {
     "235",
     "2,345,678",
   ]);
+  assert.deepEqual([9.996, 99.96].map(formatNumber), ["10.0", "100"]);
   assert.equal(formatRatio(0.456), "0.46");
 });

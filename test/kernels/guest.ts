@@ -69,7 +69,8 @@ function buildInitrd({ programs, files, script }: Guest, root: string): Buffer {
     for (const library of librariesOf(path)) copyFileSync(library, place(library));
   }
   for (const [path, content] of files) writeFileSync(place(path), content);
-  const lines = [...PROLOGUE, ...script, "echo end of report", "poweroff -f"];
+  // The serial line must drain: power off does not wait for it.
+  const lines = [...PROLOGUE, ...script, "echo end of report", "sleep 1", "poweroff -f"];
   writeFileSync(join(root, "init"), `${lines.join("\n")}\n`);
   chmodSync(join(root, "init"), 0o755);
   const names = execFileSync("find", [".", "-print0"], { cwd: root });

@@ -257,6 +257,10 @@ describe("IPv6 fragment headers", () => {
     const whole = packet(eth(), ipv6(), fragment(), udp({ destinationPort: 9 }));
     assert.deepEqual(uplink.judge(whole), DROPPED_BY_CLOSED);
     assert.equal([...uplink.datapath.fragments.keys()].length, 0);
+    // Two reserved bits stand between offset and "more".
+    const reserved = packet(eth(), ipv6(), fragment({ offset: 6 }), udp({ destinationPort: 9 }));
+    assert.deepEqual(uplink.judge(reserved), DROPPED_BY_CLOSED);
+    assert.equal([...uplink.datapath.fragments.keys()].length, 0);
     const lying = packet(eth(), ipv6(), fragment(), udp({ length: 1400 }));
     assertOutcome(uplink.judge(lying), { verdict: "drop", reason: "truncated" });
   });

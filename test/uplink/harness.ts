@@ -56,9 +56,15 @@ export const ACTIONS: Readonly<Record<VerdictName, number>> = {
 
 export async function openUplink(options: { readonly metadata?: boolean } = {}): Promise<Uplink> {
   const pinRoot = mkdtempSync(join(defaultBpffs, `slt-${process.pid}-uplink-`));
-  const { metadata = false } = options;
-  const datapath = await openDatapath({ pinRoot, addressLines: ADDRESS_LINES, metadata });
-  return new Uplink(datapath, () => rmSync(pinRoot, { recursive: true }));
+  const cleanUp = () => rmSync(pinRoot, { recursive: true });
+  try {
+    const { metadata = false } = options;
+    const datapath = await openDatapath({ pinRoot, addressLines: ADDRESS_LINES, metadata });
+    return new Uplink(datapath, cleanUp);
+  } catch (error) {
+    cleanUp();
+    throw error;
+  }
 }
 
 export class Uplink {
@@ -88,10 +94,10 @@ export class Uplink {
 
   /** Puts a setup in force. @returns whether that took a new generation */
   async apply(parts: Partial<Setup>): Promise<boolean> {
-    return this.firewall.change(this.compile(parts).firewall);
+    return this.firewall.change(this.#compile(parts).firewall);
   }
 
-  compile(parts: Partial<Setup>): Desired {
+  #compile(parts: Partial<Setup>): Desired {
     const { nodeLocal = [], eventsPerSecond = 0 } = parts;
     const setup = world(parts);
     this.#interfaceSlots = new Map(setup.interfaces.map((name, index) => [name, index + 1]));

@@ -182,6 +182,15 @@ describe("the IPv4 header", () => {
     assertUnparsable(in4({ headerWords: 15 }, payload(10)), "truncated");
   });
 
+  it("leaves the transport header what its options leave of the total length", () => {
+    const options = Buffer.alloc(12, 1);
+    for (let length = 0; length < 20; length++) {
+      const totalLength = 20 + options.length + length;
+      const frame = in4({ options, totalLength, protocol: Protocol.tcp }, tcp(), payload(20));
+      assertUnparsable(frame, "truncated", `${length} bytes of TCP`);
+    }
+  });
+
   it("says where the packet ends: padding behind it is no header", () => {
     assertDropped(Buffer.concat([in4({}, tcp()), Buffer.alloc(6)]), "web", 6);
     for (let length = 0; length < 20; length++) {

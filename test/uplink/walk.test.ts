@@ -80,6 +80,17 @@ describe("order", () => {
     assert.equal(reason, "no-rule");
   });
 
+  it("a policy that a rule leaves early is left to its last rule, wherever its words end", async () => {
+    for (const size of [2, 63, 64, 65, 100, 130, 200]) {
+      const rules = Array.from({ length: size }, (_, index) =>
+        rule(`r${index}`, index === 0 ? "Pass" : "Drop"),
+      );
+      const later = policy("later", [rule("after", "Accept")], { priority: 200 });
+      const outcome = await judge([policy("edge", rules, { defaultAction: "Drop" }), later]);
+      assertOutcome(outcome, { verdict: "pass", counted: ["edge/r0", "later/after"] }, `${size}`);
+    }
+  });
+
   it("a rule that takes several bits counts a packet once", async () => {
     const spread = rule("spread", NEVER_REACHED, {
       protocols: [
