@@ -88,11 +88,8 @@ static __always_inline bool bit_at(const struct line *line, __u32 bit)
 	return line->words[(bit >> 6) & 7] >> (bit & 63) & 1;
 }
 
-/*
- * Class of an address whose /24 is touched. `half`: of the top table; `address` in host order. A global function, like
- * those below, is proved once, not once per path that leads to it.
- */
-__noinline int touched_class_v4(__u32 half, __u32 address)
+/* Class of an address whose /24 is touched. `half`: of the top table; `address` in host order. */
+static __always_inline __u32 touched_class_v4(__u32 half, __u32 address)
 {
 	struct line *line = line_at(&v4_top, half * V4_TOP_LINES + (address >> 20));
 	__u32 word, rank;
@@ -140,9 +137,11 @@ __noinline int touched_class_v4(__u32 half, __u32 address)
 
 /*
  * Class of an address that no prefix of /48 or longer touches. `first`: first line of the `count` intervals, of which
- * the first starts at 0; `prefix`: upper 48 bits.
+ * the first starts at 0; `prefix`: upper 48 bits. A global function is proved once, not once per path that leads to it,
+ * and its arguments are any number to the verifier: `zero` keeps it from following each way through the search, of
+ * which there are 2^17, with its own bounds.
  */
-__noinline int short_class_v6(__u32 first, __u32 count, __u64 prefix)
+__noinline int short_class_v6(__u32 first, __u32 count, __u64 prefix, __u32 zero)
 {
 	__u32 at = 0, class = CLASS_V6_DEFAULT;
 	struct line *line = line_at(&address_lines, first);
@@ -150,7 +149,7 @@ __noinline int short_class_v6(__u32 first, __u32 count, __u64 prefix)
 	if (line)
 		class = line->words[0] & 0xffff;
 	for (int i = SHORT_SEARCH_STEPS - 1; i >= 0; i--) {
-		__u32 next = opaque(at + (1u << i));
+		__u32 next = (at + (1u << i)) ^ zero;
 
 		if (next >= count)
 			continue;
@@ -166,7 +165,7 @@ __noinline int short_class_v6(__u32 first, __u32 count, __u64 prefix)
 }
 
 /* Class inside a /48. `subnet`: bits 48–63 of the address, `host`: its lower 64 bits. The first run starts at 0. */
-__noinline int node_class_v6(__u32 node, __u32 subnet, __u64 host)
+__noinline int node_class_v6(__u32 node, __u32 subnet, __u64 host, __u32 zero)
 {
 	struct line *line = line_at(&address_lines, node);
 	__u32 at = 0, count, class = CLASS_V6_DEFAULT;
@@ -178,7 +177,10 @@ __noinline int node_class_v6(__u32 node, __u32 subnet, __u64 host)
 	if (line)
 		class = half_at(line, 5);
 	for (int i = NODE_SEARCH_STEPS - 1; i >= 0; i--) {
-		__u32 next = opaque(at + (1u << i)), word = (next & 3) * 2, start_subnet;
+		if (!((count - 1) >> i))
+			continue;
+
+		__u32 next = (at + (1u << i)) ^ zero, word = (next & 3) * 2, start_subnet;
 
 		if (next >= count)
 			continue;
@@ -238,12 +240,12 @@ __noinline int address_class_v6(__u32 index, __u64 high, __u64 low)
 				continue;
 			if (!(word & WORD_IS_LINE))
 				return word;
-			return node_class_v6(word & WORD_LINE_MASK, high & 0xffff, low);
+			return node_class_v6(word & WORD_LINE_MASK, high & 0xffff, low, 0);
 		}
 	}
 	if (!generation->v6_short_count)
 		return CLASS_V6_DEFAULT;
-	return short_class_v6(generation->v6_short, generation->v6_short_count, prefix);
+	return short_class_v6(generation->v6_short, generation->v6_short_count, prefix, 0);
 }
 
 static __always_inline __u64 address_half(const __u32 *words)

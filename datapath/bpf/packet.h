@@ -83,8 +83,8 @@ static __always_inline __u32 count_bits(__u64 word)
 }
 
 /*
- * Returns its argument. To the verifier it is any number: without this it follows each way through a loop with
- * its own bounds, and a binary search has 2^17 of them.
+ * Returns its argument. To the verifier it is any number: without this it follows each order of headers through
+ * a loop with its own bounds.
  */
 __noinline int opaque(__u32 value)
 {

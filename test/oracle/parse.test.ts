@@ -323,7 +323,7 @@ describe("the header above IP", () => {
 describe("fragments", () => {
   it("the first of several has ports and the trait Fragment", () => {
     const packet = parsed(frame4(ipv4("0028", "2000", "06"), TCP_SYN));
-    assert.deepEqual(packet.fragment, { id: 0x1234, offset: 0, more: true });
+    assert.deepEqual(packet.fragment, { id: 0x1234, protocol: 17, offset: 0, more: true });
     assert.deepEqual(packet.ports, { source: 50_000, destination: 80 });
     assert.deepEqual([...packet.traits], ["Fragment"]);
   });
@@ -362,11 +362,11 @@ describe("fragments", () => {
 
   it("IPv6: the fragment header gives id, offset and M", () => {
     const first = parsed(frame6(ipv6("001c", "2c"), "06 00 0001 deadbeef", TCP_SYN));
-    assert.deepEqual(first.fragment, { id: 0xdeadbeef, offset: 0, more: true });
+    assert.deepEqual(first.fragment, { id: 0xdeadbeef, protocol: 6, offset: 0, more: true });
     assert.deepEqual(first.ports, { source: 50_000, destination: 80 });
     assert.deepEqual([...first.traits], ["Fragment"]);
     const later = parsed(frame6(ipv6("0009", "2c"), "06 00 0009 deadbeef", "00"));
-    assert.deepEqual(later.fragment, { id: 0xdeadbeef, offset: 1, more: true });
+    assert.deepEqual(later.fragment, { id: 0xdeadbeef, protocol: 6, offset: 1, more: true });
     assert.deepEqual([later.protocol, later.ports], [6, undefined]);
   });
 
