@@ -19,6 +19,7 @@ export function newRuns(): Runs {
 /** Words of one line. */
 const LINE_WORDS = 16;
 const PREFIX_HOSTS = 256;
+const REGION_HOSTS = 65536;
 
 /**
  * Sweeps the prefixes of one region.
@@ -72,7 +73,7 @@ function appendRun(runs: Runs, start: number, classId: ClassId): void {
 }
 
 /** What one /24 of a block needs. */
-const Shape = { background: 0, uniform: 1, host: 2, runs: 3 } as const;
+const Shape = { uniform: 1, host: 2, runs: 3 } as const;
 
 /** Lines that {@link writeRegion} will write; 0 when the whole region is one class. */
 export function regionLines(runs: Runs): number {
@@ -80,7 +81,6 @@ export function regionLines(runs: Runs): number {
   let touched = 0;
   let runLines = 0;
   forEachPrefix(runs, backgroundOf(runs), (shape, _prefix, first, last) => {
-    if (shape === Shape.background) return;
     touched++;
     if (shape === Shape.runs) runLines += runNodeLines(last - first + 1);
   });
@@ -99,8 +99,7 @@ export function writeRegion(runs: Runs, lines: Uint32Array, line: number): numbe
   lines.fill(0, block, block + LINE_WORDS);
   let words = block + LINE_WORDS;
   let touched = 0;
-  forEachPrefix(runs, background, (shape, prefix) => {
-    if (shape === Shape.background) return;
+  forEachPrefix(runs, background, (_shape, prefix) => {
     lines[block + (prefix >> 5)]! |= 1 << (prefix & 31);
     touched++;
   });
@@ -109,7 +108,6 @@ export function writeRegion(runs: Runs, lines: Uint32Array, line: number): numbe
   writeRanks(lines, halves, block, L.BLOCK_RANK);
   halves[block * 2 + L.BLOCK_CLASS] = background;
   forEachPrefix(runs, background, (shape, prefix, first, last) => {
-    if (shape === Shape.background) return;
     if (shape === Shape.uniform) lines[words++] = runs.classes[first]!;
     else if (shape === Shape.host) lines[words++] = hostWord(runs, prefix, first, last, background);
     else {
@@ -123,33 +121,34 @@ export function writeRegion(runs: Runs, lines: Uint32Array, line: number): numbe
 /** Per /24 of the region: whether any host has another class than `untouched`; 8 words of 32 bits. */
 export function touchedPrefixes(runs: Runs, untouched: ClassId, target: Uint32Array): void {
   target.fill(0);
-  forEachPrefix(runs, untouched, (shape, prefix) => {
-    if (shape !== Shape.background) target[prefix >> 5]! |= 1 << (prefix & 31);
+  forEachPrefix(runs, untouched, (_shape, prefix) => {
+    target[prefix >> 5]! |= 1 << (prefix & 31);
   });
 }
 
 /** The class that most /24s start with: everything that is this class takes no room. */
 function backgroundOf(runs: Runs): ClassId {
-  const hosts = new Map<ClassId, number>();
-  for (let i = 0; i < runs.count; i++) {
-    const end = i + 1 < runs.count ? runs.starts[i + 1]! : 65536;
-    const classId = runs.classes[i]!;
-    hosts.set(classId, (hosts.get(classId) ?? 0) + end - runs.starts[i]!);
-  }
   let best = runs.classes[0]!;
-  let most = -1;
-  for (const [classId, count] of hosts) {
-    if (count > most) {
-      best = classId;
-      most = count;
-    }
+  for (let i = 0; i < runs.count; i++) {
+    const end = i + 1 < runs.count ? runs.starts[i + 1]! : REGION_HOSTS;
+    hostsByClass[runs.classes[i]!]! += end - runs.starts[i]!;
   }
+  for (let i = 0; i < runs.count; i++) {
+    if (hostsByClass[runs.classes[i]!]! > hostsByClass[best]!) best = runs.classes[i]!;
+  }
+  for (let i = 0; i < runs.count; i++) hostsByClass[runs.classes[i]!] = 0;
   return best;
 }
 
+/** All zero between two calls of backgroundOf. */
+const hostsByClass = new Uint32Array(65536);
+
 type Shape = (typeof Shape)[keyof typeof Shape];
 
-/** Calls back for each /24 with the runs that cover it: `first` … `last`, the first possibly begun before it. */
+/**
+ * Calls back for each /24 that is not all background, with the runs that cover it: `first` … `last`, the first possibly
+ * begun before it. Costs what is touched: a run of background is stepped over as a whole.
+ */
 function forEachPrefix(
   runs: Runs,
   background: ClassId,
@@ -160,6 +159,11 @@ function forEachPrefix(
     const start = prefix * PREFIX_HOSTS;
     const end = start + PREFIX_HOSTS;
     while (first + 1 < runs.count && runs.starts[first + 1]! <= start) first++;
+    const next = first + 1 < runs.count ? runs.starts[first + 1]! : REGION_HOSTS;
+    if (next >= end && runs.classes[first] === background) {
+      prefix = (next >> 8) - 1;
+      continue;
+    }
     let last = first;
     while (last + 1 < runs.count && runs.starts[last + 1]! < end) last++;
     each(shapeOf(runs, background, start, first, last), prefix, first, last);
@@ -175,7 +179,7 @@ function shapeOf(
   last: number,
 ): Shape {
   if (first === last) {
-    return runs.classes[first] === background ? Shape.background : Shape.uniform;
+    return Shape.uniform;
   }
   return hostRun(runs, background, start, first, last) < 0 ? Shape.runs : Shape.host;
 }
