@@ -66,7 +66,8 @@ function waitForSignal(): Promise<NodeJS.Signals> {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.on(signal, () => {
         count++;
-        if (count > 1) process.exit(exitCodes.failed);
+        /* Not process.exit: it waits for a load under way, which waits for this thread. */
+        if (count > 1) process.kill(process.pid, "SIGKILL");
         resolve(signal);
       });
     }

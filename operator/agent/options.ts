@@ -144,7 +144,7 @@ export function createAgentCommand(): Command {
       ).argParser(collectEndpoints),
     )
     .addOption(
-      option("--events-per-second <n>", "most sampled events per second; 0: none")
+      option("--events-per-second <n>", "most sampled events per second and CPU; 0: none")
         .argParser(readNumber(0, mostEventsPerSecond))
         .default(1000),
     )

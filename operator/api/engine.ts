@@ -225,6 +225,7 @@ export interface EngineOptions {
   readonly apiServers: readonly string[];
   /** "ADDRESS:PORT"s: when a trial's time is up and all of them answer, the policy is kept without a person. */
   readonly confirmProbes: readonly string[];
+  /** Per CPU: the cap is kept in the kernel, where CPUs do not share a count. */
   readonly eventsPerSecond: number;
   /** 64-byte lines of address tables, both halves together. */
   readonly addressLines: number;

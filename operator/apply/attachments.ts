@@ -12,6 +12,8 @@ import {
   type NetworkInterface,
   queryXdp,
   type XdpMode,
+  queryClsact,
+  ifIndex,
 } from "../../datapath/index.js";
 import { SluiceError } from "../errors.js";
 import type { Datapath } from "./datapath.js";
@@ -147,7 +149,7 @@ export class Attachments {
         name,
         xdp: undefined,
         mode: "none",
-        egress: undefined,
+        egress: this.#adoptClsact(index),
         egressLink: undefined,
         message: undefined,
       };
@@ -187,6 +189,13 @@ export class Attachments {
         ? undefined
         : `it stays in ${attached.mode} mode, as an earlier agent attached it: ` +
           "a change would leave it without a program for a moment";
+  }
+
+  /** A filter has no pin: on kernels without tcx an earlier agent's is found on the interface itself. */
+  #adoptClsact(index: IfIndex): "clsact" | undefined {
+    if (queryClsact(this.#filter(index)) === undefined) return undefined;
+    attachClsact(this.#datapath.uplinkEgress, this.#filter(index));
+    return "clsact";
   }
 
   #attachXdp(attached: Attached): void {
@@ -271,6 +280,7 @@ export class Attachments {
         if (!isGone) link?.detach();
         link?.close();
       }
+      if (!isGone) detachClsact(this.#filter(ifIndex(index)));
     }
     this.#pins.remove("xdp", index);
     this.#pins.remove("egress", index);
