@@ -103,4 +103,10 @@ static __always_inline void count(void *table, __u32 index, __u32 bytes)
 	}
 }
 
+static __always_inline void decide(struct packet *packet, enum verdict verdict, enum reason reason)
+{
+	packet->verdict = verdict;
+	packet->reason = reason;
+}
+
 #endif
