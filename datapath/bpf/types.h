@@ -111,7 +111,8 @@ struct generation {
 	/* Events: one per this many ns per CPU, and how many at once. 0: no events. */
 	__u32 event_interval_ns;
 	__u32 event_burst;
-	__u32 pad;
+	/* Rows in force; programs find them through bitmaps, an agent that starts counts by this. */
+	__u32 rule_count;
 	/* Bit per interface slot: some policy judges it; packets that cannot be parsed are dropped. */
 	__u64 judged[4];
 	__u64 drop_unparsable[4];

@@ -247,7 +247,9 @@ class FirewallEngine implements Engine {
     const { firewall, attachments, oldLayouts } = this.#need();
     const nowMs = Date.now();
     const candidates = this.#versions.begin(this.#store, nowMs);
+    const isFirst = firewall.difference === undefined;
     const desired = await this.#put(candidates, nowMs);
+    if (isFirst) this.#log.info(firewall.difference, "rules found in force, against those wanted");
     candidates.commit();
     this.#desired = desired;
     this.#warnings = nodeWarnings(

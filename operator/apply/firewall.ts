@@ -7,6 +7,7 @@ import type { FieldClasses } from "../compile/field-classes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
 import { AddressTable, type SetContents } from "./address-table.js";
 import type { Datapath } from "./datapath.js";
+import { compareRules, type RuleDifference } from "./kernel-rules.js";
 import type { RedirectTargets } from "./redirect-targets.js";
 import { RuleTables } from "./rule-tables.js";
 import type { V6Pointers } from "./v6-table.js";
@@ -54,6 +55,7 @@ export class Firewall {
   /** Resolves when no packet reads what the last flip replaced. */
   #replacedIsFree: Promise<void> = Promise.resolve();
   #reclaiming: Promise<void> = Promise.resolve();
+  #difference: RuleDifference | undefined;
   /** Something went wrong half way: the next change builds everything anew. */
   #isBroken = false;
 
@@ -75,6 +77,11 @@ export class Firewall {
     return this.#generationAt(this.#active());
   }
 
+  /** How the rules that an earlier agent left differ from the first ones wanted; undefined before that. */
+  get difference(): RuleDifference | undefined {
+    return this.#difference;
+  }
+
   /** Rules in force, with their slots; empty before the first change. */
   get rules(): RuleTables | undefined {
     return this.#rules;
@@ -91,6 +98,7 @@ export class Firewall {
   async change(desired: DesiredFirewall): Promise<boolean> {
     const slots = this.#slots.assign(desired.rules);
     const next = new RuleTables(desired.rules, slots, desired.fieldClasses);
+    this.#difference ??= compareRules(this.#datapath, this.generation, next);
     const text = JSON.stringify([
       desired.rules,
       desired.judgedSlots,
@@ -235,6 +243,7 @@ export class Firewall {
         ...addresses.pointers(),
         eventIntervalNs: rate === 0 ? 0 : Math.max(1, Math.round(1e9 / rate)),
         eventBurst: Math.max(1, Math.ceil(rate / 10)),
+        ruleCount: rules.rules.length,
       },
       control.view,
       Control.offsets.generations + index * Generation.size,

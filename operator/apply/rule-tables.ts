@@ -29,6 +29,9 @@ const TICKS_PER_SECOND = 16_000_000_000n;
 const COST_UNITS = 1n << 10n;
 const MAX_BURST = 1n << 62n;
 
+/** `struct rule` without what points into tables that come in halves. */
+export type RuleRow = Omit<Rule, "target" | "targetCount">;
+
 /** Rules by address set, for one of the two address fields. */
 interface AddressField {
   readonly any: RuleSet;
@@ -76,6 +79,19 @@ export class RuleTables {
     return this.#fieldClasses.ruleSets.length;
   }
 
+  /** The rows of the rules, but for their places in other tables. */
+  rows(): readonly RuleRow[] {
+    return this.rules.map((rule, index) => ({
+      action: actionOf(rule),
+      flags:
+        (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
+      resume: rule.resume,
+      next: rule.next,
+      slot: this.slots[index]!,
+      logOneIn: rule.logOneIn,
+    }));
+  }
+
   /** Writes rules, limits, field classes and all bitmaps to a half that no packet reads. */
   write(
     datapath: Datapath,
@@ -85,20 +101,15 @@ export class RuleTables {
     targets: RedirectTargets,
   ): void {
     let limit = 0;
+    const rows = this.rows();
     this.rules.forEach((rule, index) => {
       const target = targets.indexOf(half, rule);
       const at = (half * Limits.MAX_RULES + index) * datapath.rules.stride;
       Rule.encode(
         {
-          action: actionOf(rule),
-          flags:
-            (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
-          resume: rule.resume,
-          next: rule.next,
-          slot: this.slots[index]!,
+          ...rows[index]!,
           target: rule.action === "Limit" ? limit : target.first,
           targetCount: target.count,
-          logOneIn: rule.logOneIn,
         },
         datapath.rules.view,
         at,
