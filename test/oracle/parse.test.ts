@@ -323,7 +323,7 @@ describe("the header above IP", () => {
 describe("fragments", () => {
   it("the first of several has ports and the trait Fragment", () => {
     const packet = parsed(frame4(ipv4("0028", "2000", "06"), TCP_SYN));
-    assert.deepEqual(packet.fragment, { id: 0x1234, protocol: 17, offset: 0, more: true });
+    assert.deepEqual(packet.fragment, { id: 0x1234, protocol: 6, offset: 0, more: true });
     assert.deepEqual(packet.ports, { source: 50_000, destination: 80 });
     assert.deepEqual([...packet.traits], ["Fragment"]);
   });
