@@ -29,11 +29,13 @@ export function copyBuild(folder: string): Build {
 
 /** Puts the program of the next version into a build: it judges alike, and has other instructions. */
 export function compileNextVersion(folder: string, { object }: Build): void {
-  const source = readFileSync(join(root, "datapath", "bpf", "uplink.bpf.c"), "utf8");
-  const changed = source.replace("(30 * SECOND_NS)", "(31 * SECOND_NS)");
-  if (changed === source) throw new Error("the fragment memory is not where it was");
+  const header = readFileSync(join(root, "datapath", "bpf", "fragments.h"), "utf8");
+  const changed = header.replace("(30 * SECOND_NS)", "(31 * SECOND_NS)");
+  if (changed === header) throw new Error("the fragment memory is not where it was");
+  /* A header beside the program is found before the one in the include path. */
+  writeFileSync(join(folder, "fragments.h"), changed);
   const copy = join(folder, "uplink.bpf.c");
-  writeFileSync(copy, changed);
+  cpSync(join(root, "datapath", "bpf", "uplink.bpf.c"), copy);
   const machine = execFileSync("gcc", ["-dumpmachine"], { encoding: "utf8" }).trim();
   const include = ["-I", join(root, "datapath", "bpf"), "-I", `/usr/include/${machine}`];
   const target = ["-O2", "-g", "-target", "bpf", "-mcpu=v3"];
