@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { Limits, layoutHash } from "../../datapath/generated/layout.js";
 import type {
   EngineStatus,
@@ -17,6 +16,7 @@ import {
   NODE_LOCAL_POLICY,
 } from "../compile/rule-list.js";
 import type { CidrList, Problem, RuleRecord } from "../model/records.js";
+import { version } from "../version.js";
 import type { AttachmentState } from "./attachments.js";
 import type { Confirmations } from "./confirmations.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
@@ -27,10 +27,6 @@ import type { Firewall } from "./firewall.js";
 import type { ObjectStore } from "./object-store.js";
 import type { PolicyVersions } from "./policy-versions.js";
 import type { RuleSlots } from "./rule-slots.js";
-
-const { version } = createRequire(import.meta.url)("../../../package.json") as {
-  readonly version: string;
-};
 
 /** Everything reports are made of, at one moment. */
 export interface Picture {
