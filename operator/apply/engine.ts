@@ -125,12 +125,16 @@ class FirewallEngine implements Engine {
   async block(cidr: string, forMs?: number): Promise<BlockedState> {
     const blocked = this.#blocks.add(cidr, forMs, Date.now());
     await this.#applyNow();
+    this.#requireApplied(`${blocked.cidr} is on the list of blocked addresses`);
     return blocked;
   }
 
   async unblock(cidr: string): Promise<boolean> {
     const removed = this.#blocks.remove(cidr);
-    if (removed) await this.#applyNow();
+    if (removed) {
+      await this.#applyNow();
+      this.#requireApplied(`${cidr} is off the list of blocked addresses`);
+    }
     return removed;
   }
 
@@ -173,6 +177,15 @@ class FirewallEngine implements Engine {
     const parts = this.#parts;
     this.#parts = undefined;
     await parts?.close();
+  }
+
+  /** @throws SluiceError SLUICE_NOT_IN_FORCE when the change just made is not in the kernel yet */
+  #requireApplied(done: string): void {
+    if (this.#inSync && this.#applyError === undefined) return;
+    const why = this.#applyError ?? "the source is not in sync yet";
+    throw new SluiceError("SLUICE_NOT_IN_FORCE", `${done}, but not in force: ${why}`, {
+      remedy: "It comes into force with the next change that succeeds; see sluicectl status",
+    });
   }
 
   #need(): Parts {
