@@ -137,6 +137,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     },
     start: async () => {},
     submit: () => {},
+    setSource: () => {},
     setSourceProblems: () => {},
     status: () => status,
     rules: () => rules,
