@@ -3,7 +3,6 @@
 {{- $config := dict
   "mode" .Values.mode
   "unparsable" .Values.unparsable
-  "eventsPerSecond" .Values.eventsPerSecond
   "metadata" .Values.metadata
   "logLevel" .Values.logLevel
 -}}
@@ -17,7 +16,8 @@
 {{- $_ := set $config "metricsAddress" (printf "%s:%v" $host .Values.metrics.port) -}}
 {{- end -}}
 {{- toYaml $config }}
-{{- /* Values are floating point to Helm, which would write 2e+06. */}}
+{{- /* Values are floating point to Helm, which would write 1e+06. */}}
+eventsPerSecond: {{ int64 .Values.eventsPerSecond }}
 {{- if not (kindIs "invalid" .Values.addressLines) }}
 addressLines: {{ int64 .Values.addressLines }}
 {{- end }}
