@@ -156,13 +156,25 @@ function named(value: unknown, identity: Identity): Pick<Problem, "kind" | "name
 }
 
 function digest(kind: Kind, value: unknown): string {
+  const content = kind === "Node" ? nodeContent(value) : (value as { spec?: unknown }).spec;
+  return createHash("sha256").update(canonicalJson(content)).digest("base64");
+}
+
+/** What a Node's record is made from. */
+function nodeContent(value: unknown): unknown {
   const { metadata, spec, status } = value as {
-    metadata: { labels?: unknown };
-    spec?: unknown;
+    metadata: { labels?: unknown; deletionTimestamp?: unknown };
+    spec?: { podCIDR?: unknown; podCIDRs?: unknown; taints?: unknown };
     status?: { addresses?: unknown };
   };
-  const content = kind === "Node" ? [metadata.labels, status?.addresses] : spec;
-  return createHash("sha256").update(canonicalJson(content)).digest("base64");
+  return [
+    metadata.labels,
+    metadata.deletionTimestamp,
+    spec?.podCIDR,
+    spec?.podCIDRs,
+    spec?.taints,
+    status?.addresses,
+  ];
 }
 
 /** JSON with the fields of objects in the order of their names. */
