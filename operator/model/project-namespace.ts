@@ -17,6 +17,7 @@ export function projectNamespace(
     kind: "Namespace",
     name,
     // Set by the API server on every namespace (N16); manifests have it not.
-    labels: labels[NAME_LABEL] === name ? labels : interner.labels({ ...labels, [NAME_LABEL]: name }),
+    labels:
+      labels[NAME_LABEL] === name ? labels : interner.labels({ ...labels, [NAME_LABEL]: name }),
   };
 }

@@ -63,7 +63,8 @@ describe("a Node", () => {
       return admitted?.draft.kind === "Node" && admitted.draft.isLeaving;
     };
     assert.equal(isLeaving("{name: a, deletionTimestamp: '2026-01-01T00:00:00Z'}"), true);
-    const tainted = (key: string) => `{name: a}, spec: {taints: [{key: ${key}, effect: NoSchedule}]}`;
+    const tainted = (key: string) =>
+      `{name: a}, spec: {taints: [{key: ${key}, effect: NoSchedule}]}`;
     assert.equal(isLeaving(tainted("ToBeDeletedByClusterAutoscaler")), true);
     assert.equal(isLeaving(tainted("node.kubernetes.io/unschedulable")), false);
   });
