@@ -1,4 +1,4 @@
-import { type Finding, formatPath } from "./finding.js";
+import { type Finding, formatPath, limitFindings } from "./finding.js";
 import type { ClusterProjection } from "./cluster-projection.js";
 import type { Interner } from "./interner.js";
 import { projectClusterNetworkPolicy } from "./project-cluster-network-policy.js";
@@ -13,26 +13,22 @@ import type { ClusterRecord } from "./records-cluster.js";
 
 export type ClusterKind = ClusterRecord["kind"];
 
-const PROJECTIONS = {
+type Drafts = { readonly [K in ClusterKind]: Draft<Extract<ClusterRecord, { kind: K }>> };
+
+const PROJECTIONS: {
+  readonly [K in ClusterKind]: (manifest: unknown, projection: ClusterProjection) => Drafts[K];
+} = {
   Pod: projectPod,
   Namespace: projectNamespace,
   Service: projectService,
   EndpointSlice: projectEndpointSlice,
   NetworkPolicy: projectNetworkPolicy,
   ClusterNetworkPolicy: projectClusterNetworkPolicy,
-} as const satisfies {
-  readonly [K in ClusterKind]: (
-    manifest: unknown,
-    projection: ClusterProjection,
-  ) => Draft<Extract<ClusterRecord, { kind: K }>>;
 };
-
-/** Problems told of one object. */
-const MOST_PROBLEMS = 50;
 
 export interface ClusterAdmission<K extends ClusterKind = ClusterKind> {
   /** Absent when the object is refused: it is skipped whole. */
-  readonly draft?: Draft<Extract<ClusterRecord, { kind: K }>>;
+  readonly draft?: Drafts[K];
   readonly problems: readonly Problem[];
 }
 
@@ -51,24 +47,24 @@ export function projectClusterObject<K extends ClusterKind>(
   interner: Interner,
 ): ClusterAdmission<K> {
   const findings: Finding[] = [];
-  const draft = PROJECTIONS[kind](object, { findings, interner }) as Draft<ClusterRecord>;
-  if (findings.length === 0) return { draft, problems: NO_PROBLEMS } as ClusterAdmission<K>;
-  const name = "namespace" in draft ? `${draft.namespace}/${draft.name}` : draft.name;
-  // Errors first: a cut list must not hide why the object is refused.
-  const ordered = findings.toSorted((a, b) => rank(a) - rank(b));
-  const problems = ordered.slice(0, MOST_PROBLEMS).map(
+  const draft = PROJECTIONS[kind](object, { findings, interner });
+  if (findings.length === 0) return { draft, problems: NO_PROBLEMS };
+  const isRefused = findings.some(({ severity }) => severity === "error");
+  const name = nameOf(draft);
+  const problems = limitFindings(findings).map(
     ({ path, ...finding }): Problem => ({
       ...finding,
       origin,
       kind,
-      name,
+      ...(name !== undefined && { name }),
       ...(path.length > 0 && { field: formatPath(path) }),
     }),
   );
-  const isRefused = ordered[0]?.severity === "error";
-  return { ...(!isRefused && { draft }), problems } as ClusterAdmission<K>;
+  return { ...(!isRefused && { draft }), problems };
 }
 
-function rank({ severity }: Finding): number {
-  return severity === "error" ? 0 : 1;
+/** With its namespace, `web/frontend`; undefined when it has none. */
+function nameOf(draft: Draft<ClusterRecord>): string | undefined {
+  if (draft.name === "") return undefined;
+  return "namespace" in draft ? `${draft.namespace}/${draft.name}` : draft.name;
 }
