@@ -149,6 +149,8 @@ describe("a ClusterNetworkPolicy", () => {
     const rule = "spec.egress[0]";
     const rows: readonly (readonly [yaml: string, ...problems: string[]])[] = [
       ["to: []", `SLUICE_RULE ${rule}.to`],
+      ["to: [{networks: []}]", `SLUICE_RULE ${rule}.to[0].networks`],
+      ["to: [{domainNames: []}]", `SLUICE_RULE ${rule}.to[0].domainNames`],
       ["action: Allow, to: [{pods: {}}]", `SLUICE_SCHEMA ${rule}.action`],
       ["to: [{pods: {}, nodes: {}}]", `SLUICE_RULE ${rule}.to[0].nodes`],
       ["to: [{networks: [10.0.0.0]}]", `SLUICE_CIDR ${rule}.to[0].networks[0]`],

@@ -109,6 +109,10 @@ function readRule(rule: JsonReader, { side, peers: fields }: Direction): TierRul
 
 function readPeer(peer: JsonReader, fields: readonly PeerField[]): readonly PodPeer[] {
   const field = onlyField(peer, fields);
+  if ((field === "networks" || field === "domainNames") && peer.texts(field).length === 0) {
+    // Without a peer the rule would be one for all.
+    peer.fault("SLUICE_RULE", [field], "names no peer", "List at least one, or remove the entry");
+  }
   switch (field) {
     case "namespaces": {
       const namespaceSelector = readSelector(peer.object(field));
