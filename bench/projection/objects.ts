@@ -23,7 +23,7 @@ export function populations(services: number): readonly Population[] {
     text: (index: number) => JSON.stringify(make(index)),
   });
   return [
-    each("Namespace", "Namespace", NAMESPACES, namespace),
+    each("Namespace", "Namespace", services / 10, namespace),
     each("Service", "Service", services, service),
     each("EndpointSlice", "EndpointSlice, 10 endpoints", services, (at) => slice(at, REPLICAS)),
     each("EndpointSlice", "EndpointSlice, 100 endpoints", services / 10, (at) => slice(at, 100)),
@@ -42,7 +42,7 @@ function namespace(index: number): object {
 function service(index: number): object {
   const cluster = ipv4(0x0a600000 + index);
   return {
-    ...metadata(`service-${index}`, { app: app(index) }, 10, index),
+    ...metadata(`service-${index}`, { app: app(index) }, 20, index),
     spec: {
       clusterIP: cluster,
       clusterIPs: [cluster],
@@ -63,7 +63,7 @@ function slice(index: number, endpoints: number): object {
   const labels = { "kubernetes.io/service-name": name, app: app(index) };
   const time = "2026-11-01T10:00:00Z";
   return {
-    ...metadata(`${name}-x7k2p`, labels, 12, index, {
+    ...metadata(`${name}-x7k2p`, labels, 22, index, {
       "endpoints.kubernetes.io/last-change-trigger-time": time,
     }),
     addressType: "IPv4",
@@ -89,7 +89,7 @@ function pod(index: number): object {
   const address = ipv4(0x0af40000 + index);
   const time = "2026-11-01T10:00:00Z";
   return {
-    ...metadata(`${app(deployment)}-${hash(deployment)}-${index}`, labels, 24, deployment),
+    ...metadata(`${app(deployment)}-${hash(deployment)}-${index}`, labels, 64, deployment),
     spec: {
       containers: [
         {

@@ -105,6 +105,11 @@ export function readCidrs(reader: JsonReader, name: string): readonly Cidr[] {
   return [...cidrs.values()];
 }
 
+/** A copy without the room that a list keeps for more, one for all that are empty. */
+export function trimmed<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : list.slice();
+}
+
 /** A text cut to a length that fits a message. */
 export function shown(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);

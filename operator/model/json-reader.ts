@@ -111,7 +111,8 @@ export class JsonReader {
     const list = this.#list(name);
     if (list.length === 0) return NO_READERS;
     const readers: JsonReader[] = [];
-    for (const [index, value] of list.entries()) {
+    for (let index = 0; index < list.length; index++) {
+      const value = list[index];
       if (isObject(value)) readers.push(new JsonReader(value, this.#findings, this, [name, index]));
       else this.#mismatch([name, index], value, "an object");
     }
@@ -122,10 +123,13 @@ export class JsonReader {
   texts(name: string): readonly string[] {
     const list = this.#list(name);
     if (list.length === 0) return NO_TEXTS;
-    for (const [index, value] of list.entries()) {
-      if (typeof value !== "string") this.#mismatch([name, index], value, "a text");
+    const texts: string[] = [];
+    for (let index = 0; index < list.length; index++) {
+      const value = list[index];
+      if (typeof value === "string") texts.push(value);
+      else this.#mismatch([name, index], value, "a text");
     }
-    return list.filter((value) => typeof value === "string");
+    return texts;
   }
 
   /** The fields of this object whose values are texts: labels and annotations. */

@@ -1,4 +1,4 @@
-import { type ClusterProjection, NONE, readCidrs } from "./cluster-projection.js";
+import { type ClusterProjection, NONE, readCidrs, trimmed } from "./cluster-projection.js";
 import { JsonReader } from "./json-reader.js";
 import { readMode } from "./policy-mode.js";
 import type { Draft } from "./projection.js";
@@ -92,8 +92,8 @@ function readRule(rule: JsonReader, { side, peers: fields }: Direction): TierRul
   if (entries.length === 0) {
     rule.fault("SLUICE_RULE", [side], "names no peer", "Write namespaces: {} for every pod");
   }
-  const peers = entries.flatMap((peer) => readPeer(peer, fields));
-  const protocols = rule.objects("protocols").map(readProtocol);
+  const peers = trimmed(entries.flatMap((peer) => readPeer(peer, fields)));
+  const protocols = trimmed(rule.objects("protocols").map(readProtocol));
   const isPodsOnly = peers.every(({ kind }) => kind === "pods" || kind === "unknown");
   if (!isPodsOnly && protocols.some(({ kind }) => kind === "namedPort")) {
     const message = "has a named port, but not all of its peers are pods";

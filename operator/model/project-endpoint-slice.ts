@@ -45,6 +45,7 @@ export function projectEndpointSlice(
   const columns = new Columns(family, interner);
   const endpoints = slice.objects("endpoints");
   if (addressType !== "FQDN") for (const endpoint of endpoints) columns.add(endpoint);
+  const { addresses, conditions, nodeNames, zoneHints, nodeHints } = columns.finish();
   return {
     kind: "EndpointSlice",
     namespace,
@@ -53,7 +54,11 @@ export function projectEndpointSlice(
     isExcluded: isExcluded(metadata),
     family,
     ports: interner.list(slice.objects("ports").flatMap(readPort)),
-    ...columns.finish(),
+    addresses,
+    conditions,
+    nodeNames,
+    zoneHints,
+    nodeHints,
     triggeredAtMs: readTrigger(metadata.object("annotations")),
   };
 }
@@ -92,9 +97,10 @@ class Columns {
   add(endpoint: JsonReader): void {
     const conditions = readConditions(endpoint.object("conditions"));
     const nodeName = endpoint.text("nodeName") || undefined;
-    const hints = endpoint.object("hints");
-    const zoneHints = this.#hints(hints, "forZones");
-    const nodeHints = this.#hints(hints, "forNodes");
+    // Most endpoints have none.
+    const hints = endpoint.has("hints") ? endpoint.object("hints") : undefined;
+    const zoneHints = hints === undefined ? NONE : this.#hints(hints, "forZones");
+    const nodeHints = hints === undefined ? NONE : this.#hints(hints, "forNodes");
     if (!this.#addAddress(endpoint)) return;
     this.#conditions.push(conditions);
     this.#nodeNames.push(nodeName && this.#interner.text(nodeName));

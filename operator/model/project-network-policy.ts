@@ -1,6 +1,12 @@
 import { cidrContains } from "./cidr.js";
 import { formatCidr } from "./cidr-format.js";
-import { type ClusterProjection, readNames, readTransport, shown } from "./cluster-projection.js";
+import {
+  type ClusterProjection,
+  readNames,
+  readTransport,
+  shown,
+  trimmed,
+} from "./cluster-projection.js";
 import { JsonReader } from "./json-reader.js";
 import { readLooseCidr } from "./loose-cidr.js";
 import { readMode } from "./policy-mode.js";
@@ -26,9 +32,11 @@ export function projectNetworkPolicy(
   // Read also where they have no effect (N6): what is wrong there is wrong all the same.
   const ingress = readRules(spec, "ingress", "from");
   const egress = readRules(spec, "egress", "to");
+  const { namespace, name } = readNames(metadata, interner);
   return {
     kind: "NetworkPolicy",
-    ...readNames(metadata, interner),
+    namespace,
+    name,
     mode: readMode(metadata),
     podSelector: readSelector(spec.object("podSelector")),
     ingress: types.includes("Ingress") ? ingress : undefined,
@@ -50,8 +58,8 @@ function readTypes(spec: JsonReader): readonly string[] {
 
 function readRules(spec: JsonReader, direction: string, side: string): readonly PodRule[] {
   return spec.objects(direction).map((rule) => ({
-    peers: rule.objects(side).flatMap(readPeer),
-    protocols: rule.objects("ports").flatMap(readPort),
+    peers: trimmed(rule.objects(side).flatMap(readPeer)),
+    protocols: trimmed(rule.objects("ports").flatMap(readPort)),
   }));
 }
 

@@ -8,6 +8,7 @@ import {
   readNames,
   readTransport,
   shown,
+  trimmed,
 } from "./cluster-projection.js";
 import { JsonReader } from "./json-reader.js";
 import { readLooseAddress } from "./loose-cidr.js";
@@ -98,18 +99,19 @@ function readPort(port: JsonReader): readonly ServicePort[] {
 function readExternalIPs(spec: JsonReader): readonly Cidr[] {
   const texts = spec.texts("externalIPs");
   if (texts.length === 0) return NONE;
-  return texts.flatMap((text, index) => usable(text, spec, ["externalIPs", index]));
+  return trimmed(texts.flatMap((text, index) => usable(text, spec, ["externalIPs", index])));
 }
 
 function readLoadBalancerIPs(loadBalancer: JsonReader): readonly Cidr[] {
   const entries = loadBalancer.objects("ingress");
   if (entries.length === 0) return NONE;
-  return entries.flatMap((entry) => {
+  const captured = entries.flatMap((entry) => {
     // With `Proxy` the packets must reach the balancer itself (KEP-1860); host names are not captured.
     const isCaptured = (entry.text("ipMode") ?? "VIP") === "VIP";
     const text = entry.text("ip");
     return text && isCaptured ? usable(text, entry, ["ip"]) : NONE;
   });
+  return trimmed(captured);
 }
 
 /** One bad address among several takes the others not along: kube-proxy leaves it out as well. */

@@ -11,11 +11,10 @@ export function readSelector(selector: JsonReader): LabelSelector {
   const matchLabels = selector.object("matchLabels").textFields();
   const matchExpressions = selector.objects("matchExpressions").flatMap(readExpression);
   const hasLabels = Object.keys(matchLabels).length > 0;
-  if (!hasLabels && matchExpressions.length === 0) return EVERYTHING;
-  return {
-    ...(hasLabels && { matchLabels: { ...matchLabels } }),
-    ...(matchExpressions.length > 0 && { matchExpressions }),
-  };
+  if (matchExpressions.length === 0) {
+    return hasLabels ? { matchLabels: { ...matchLabels } } : EVERYTHING;
+  }
+  return hasLabels ? { matchLabels: { ...matchLabels }, matchExpressions } : { matchExpressions };
 }
 
 function readExpression(expression: JsonReader): readonly LabelExpression[] {
@@ -36,5 +35,5 @@ function readExpression(expression: JsonReader): readonly LabelExpression[] {
       needsValues ? "List the values" : "Remove them, or use In or NotIn",
     );
   }
-  return [{ key, operator, ...(needsValues && { values }) }];
+  return [needsValues ? { key, operator, values } : { key, operator }];
 }
