@@ -82,9 +82,7 @@ function examineKernel(): {
 }
 
 function examineRights(): readonly Finding[] {
-  const lacking = agentCapabilities.filter(
-    ({ name }) => missingCapabilities([name]).length > 0,
-  );
+  const lacking = agentCapabilities.filter(({ name }) => missingCapabilities([name]).length > 0);
   if (lacking.length === 0)
     return [{ area: "rights", name: "capabilities", grade: "ok", text: "all" }];
   return lacking.map(({ name, purpose }) =>
