@@ -84,8 +84,12 @@ async function readPackage(base, path, locked, arch) {
 
 const code = /\.(js|mjs|cjs|node)$/;
 const licence = /^(licen[cs]es?|notice|copying)\b/i;
-/** Parts of packages that run elsewhere or never: C libraries but glibc, browsers, their own tests. */
-const elsewhere = /(^|\/)(musl_[^/]+|browser|tests?|__tests__|benchmarks?|examples?|docs?)\//;
+/**
+ * Builds for other C libraries and for browsers, and what a package has beside its program. The latter at its
+ * top only: further in, such names are parts of the program (yaml has a dist/doc).
+ */
+const elsewhere =
+  /(^|\/)musl_[^/]+\/|^(dist\/)?browser\/|^(tests?|__tests__|benchmarks?|examples?|docs?)\//;
 
 /** @param {string} file */
 function isCode(file) {
