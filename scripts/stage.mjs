@@ -17,14 +17,17 @@ const usage = "npm run stage -- DIR [--force] [--arch x64|arm64] [--modules FOLD
  * @param {object} options
  * @param {string} options.folder absent or empty, unless forced
  * @param {boolean} [options.force] empties the folder first
- * @param {string} [options.arch] of the machine that will run it, as Node names it
+ * @param {string} [options.arch] of the machine that will run it, as Node or as Docker names it
  * @param {string} [options.modules] the node_modules to take from; for another architecture one made
  *   by `npm ci --omit=dev --ignore-scripts --os=linux --cpu=ARCH`
  * @throws {StepError} when the folder is in use, or the modules are not those of package-lock.json
  */
-export async function stage({ folder, force = false, arch = process.arch, modules }) {
+export async function stage({ folder, force = false, arch: given = process.arch, modules }) {
+  const arch = given === "amd64" ? "x64" : given;
   if (arch !== "x64" && arch !== "arm64") {
-    throw new StepError(`stage: architecture ${arch} is not supported; use x64 or arm64`);
+    throw new StepError(
+      `stage: architecture ${arch} is not supported; use x64 (or amd64) or arm64`,
+    );
   }
   await clear(folder, force);
   const copied = await copyModules({
