@@ -29,7 +29,8 @@ FROM ${NODE_IMAGE}${NODE_DIGEST:+@}${NODE_DIGEST} AS runtime
 # Brings libelf1 and zlib1g along.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libbpf1 \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/cache/debconf/*-old \
+      /var/lib/dpkg/*-old /var/log/apt /var/log/dpkg.log
 COPY --from=build /opt/sluice /opt/sluice
 ENV NODE_ENV=production \
     PATH=/opt/sluice/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
