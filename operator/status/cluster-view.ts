@@ -1,0 +1,87 @@
+import { isDeepStrictEqual } from "node:util";
+import type { ObjectFacts, ObjectStatus } from "./object-facts.js";
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Told of what changed, after it did. */
+export interface ClusterListener {
+  object(key: ObjectKey): void;
+  /** Undefined: the node was not there before, or is not there now. */
+  node(name: string, before: Labels | undefined, after: Labels | undefined): void;
+  synced(): void;
+}
+
+/** `XdpPolicy/edge`. */
+export type ObjectKey = `${ObjectFacts["kind"]}/${string}`;
+
+export function keyOf({ kind, name }: Pick<ObjectFacts, "kind" | "name">): ObjectKey {
+  return `${kind}/${name}`;
+}
+
+/**
+ * What every agent's own watches have seen of policies, sets and nodes, cut down to what a status is made of. It is fed
+ * all the time, so that an agent that begins to lead has it at hand.
+ */
+export class ClusterView {
+  readonly #objects = new Map<ObjectKey, ObjectFacts>();
+  readonly #nodes = new Map<string, Labels>();
+  #isSynced = false;
+  #listener: ClusterListener | undefined;
+
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  get nodes(): ReadonlyMap<string, Labels> {
+    return this.#nodes;
+  }
+
+  get objects(): ReadonlyMap<ObjectKey, ObjectFacts> {
+    return this.#objects;
+  }
+
+  upsert(facts: ObjectFacts): void {
+    const key = keyOf(facts);
+    const before = this.#objects.get(key);
+    this.#objects.set(key, facts);
+    if (!isDeepStrictEqual(before, facts)) this.#listener?.object(key);
+  }
+
+  delete(kind: ObjectFacts["kind"], name: string): void {
+    const key = keyOf({ kind, name });
+    if (this.#objects.delete(key)) this.#listener?.object(key);
+  }
+
+  upsertNode(name: string, labels: Labels): void {
+    const before = this.#nodes.get(name);
+    if (before !== undefined && isDeepStrictEqual(before, labels)) return;
+    this.#nodes.set(name, labels);
+    this.#listener?.node(name, before, labels);
+  }
+
+  deleteNode(name: string): void {
+    const before = this.#nodes.get(name);
+    if (this.#nodes.delete(name)) this.#listener?.node(name, before, undefined);
+  }
+
+  /** Everything has been delivered once. */
+  synced(): void {
+    if (this.#isSynced) return;
+    this.#isSynced = true;
+    this.#listener?.synced();
+  }
+
+  /** Notes what was just written; the watch brings it later. */
+  setStatus(key: ObjectKey, uid: string, status: ObjectStatus | undefined): void {
+    const facts = this.#objects.get(key);
+    if (facts?.uid === uid) this.#objects.set(key, { ...facts, status });
+  }
+
+  /** One listener at a time; returns how to stop. */
+  listen(listener: ClusterListener): () => void {
+    this.#listener = listener;
+    return () => {
+      if (this.#listener === listener) this.#listener = undefined;
+    };
+  }
+}
