@@ -23,16 +23,3 @@ export const systemClock: Clock = {
   },
   random: () => Math.random(),
 };
-
-/** A delay that doubles with each failure in a row, from 1 s to 60 s, half of it by chance. */
-export function backOffMs(
-  failures: number,
-  retryAfterMs: number | undefined,
-  clock: Clock,
-): number {
-  const full = Math.min(60_000, 1000 * 2 ** Math.min(failures - 1, 6));
-  const delay = full / 2 + (full / 2) * clock.random();
-  if (retryAfterMs === undefined) return delay;
-  // Not all clients that were sent away come back at one moment.
-  return Math.max(delay, retryAfterMs * (1 + 0.2 * clock.random()));
-}

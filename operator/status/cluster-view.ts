@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ObjectFacts, ObjectStatus } from "./object-facts.js";
+import type { KubeObject } from "../kube/object.js";
+import type { Problem } from "../model/records.js";
+import { type ObjectFacts, type ObjectStatus, readFacts } from "./object-facts.js";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -40,9 +42,20 @@ export class ClusterView {
     return this.#objects;
   }
 
-  upsert(facts: ObjectFacts): void {
-    const key = keyOf(facts);
+  /**
+   * @param object as the API server gave it; it is not kept
+   * @param problems what admission found in this generation
+   */
+  upsert(kind: ObjectFacts["kind"], object: KubeObject, problems: readonly Problem[]): void {
+    const { name, uid, generation } = object.metadata;
+    const key = keyOf({ kind, name });
     const before = this.#objects.get(key);
+    const isKnown = before?.uid === uid && before?.generation === generation;
+    // Most events of a watch only bring back the status that was written; 50,000 entries are not counted for that.
+    const facts =
+      isKnown && before !== undefined
+        ? { ...before, problems, status: object["status"] as ObjectStatus | undefined }
+        : readFacts(kind, object, problems);
     this.#objects.set(key, facts);
     if (!isDeepStrictEqual(before, facts)) this.#listener?.object(key);
   }
@@ -50,6 +63,13 @@ export class ClusterView {
   delete(kind: ObjectFacts["kind"], name: string): void {
     const key = keyOf({ kind, name });
     if (this.#objects.delete(key)) this.#listener?.object(key);
+  }
+
+  /** Deletes the objects of a kind that are not among these. */
+  retain(kind: ObjectFacts["kind"], names: ReadonlySet<string>): void {
+    for (const facts of [...this.#objects.values()]) {
+      if (facts.kind === kind && !names.has(facts.name)) this.delete(kind, facts.name);
+    }
   }
 
   upsertNode(name: string, labels: Labels): void {
@@ -62,6 +82,10 @@ export class ClusterView {
   deleteNode(name: string): void {
     const before = this.#nodes.get(name);
     if (this.#nodes.delete(name)) this.#listener?.node(name, before, undefined);
+  }
+
+  retainNodes(names: ReadonlySet<string>): void {
+    for (const name of [...this.#nodes.keys()]) if (!names.has(name)) this.deleteNode(name);
   }
 
   /** Everything has been delivered once. */

@@ -151,12 +151,22 @@ function describeTable(
 }
 
 /**
- * Errors of this node. An object that does not validate is the same on every node: the leader says so in the object's
- * status, and the nodes need not write.
+ * Errors that are told elsewhere, once for all nodes, which would only make every node write: an object that does not
+ * validate says so in its own status, and an API server that was away needs no report of it.
  */
+function isToldElsewhere(code: string): boolean {
+  if (Object.hasOwn(manifestCodes, code)) return true;
+  return code.startsWith("SLUICE_KUBE_") && !lastingKubeCodes.has(code);
+}
+
+const lastingKubeCodes: ReadonlySet<string> = new Set([
+  "SLUICE_KUBE_FORBIDDEN",
+  "SLUICE_KUBE_NOT_FOUND",
+]);
+
 function describeFailures({ problems, applyError }: EngineStatus): Entry<"failures">[] {
   const own = problems.filter(
-    ({ severity, code }) => severity === "error" && !Object.hasOwn(manifestCodes, code),
+    ({ severity, code }) => severity === "error" && !isToldElsewhere(code),
   );
   const failures = own.map(({ code, kind, name, field, message, remedy }) => ({
     code: code.slice(0, 64),

@@ -3,6 +3,8 @@ import type pino from "pino";
 import { selectorMatches } from "../compile/selectors.js";
 import { type KubeClient, patchTypes } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
+import type { KubeObject } from "../kube/object.js";
+import type { WatchSink, WatchTarget } from "../kube/reflector.js";
 import type { Clock } from "./clock.js";
 import { type ClusterListener, type ClusterView, keyOf, type ObjectKey } from "./cluster-view.js";
 import type { EventRecorder } from "./events.js";
@@ -18,17 +20,8 @@ export const NODE_DATAPATHS_PATH = "/apis/sluice.dev/v1alpha1/nodedatapaths";
 
 const plurals = { XdpPolicy: "xdppolicies", XdpCidrSet: "xdpcidrsets" } as const;
 
-/** Objects of one kind as they come and go; a relist tells of those that went meanwhile, too. */
-export interface ObjectSink {
-  /** The object as the API server gave it; it is not kept. */
-  upsert(object: unknown): void;
-  delete(name: string): void;
-  /** Everything there is has been told once. */
-  synced(): void;
-}
-
-/** Lists and watches until it is closed, and goes on after any failure by itself. */
-export type WatchObjects = (path: string, sink: ObjectSink) => { close(): void };
+/** Lists and watches until it is closed, and goes on after any failure by itself: a started `Reflector`. */
+export type WatchObjects = (target: WatchTarget, sink: WatchSink) => { close(): unknown };
 
 export interface LeaderOptions {
   readonly client: KubeClient;
@@ -72,14 +65,12 @@ class Leader implements ClusterListener {
   start(): void {
     const { cluster, watchObjects } = this.#options;
     const stopListening = cluster.listen(this);
-    const watch = watchObjects(NODE_DATAPATHS_PATH, {
+    const target = { path: NODE_DATAPATHS_PATH };
+    const watch = watchObjects(target, {
       upsert: (object) => this.#upsertNodeDatapath(object),
-      delete: (name) => this.#nodeSays(name, () => this.#views.delete(name)),
-      synced: () => {
-        this.#areNodesSynced = true;
-        this.#markAll();
-        this.#orphans.start(() => (this.#isReady ? this.#views.names() : []));
-      },
+      remove: (name) => this.#removeNodeDatapath(name),
+      retain: (names) => this.#retain(names),
+      stateChanged: () => {},
     });
     this.#end = [stopListening, () => watch.close(), () => this.#orphans.close()];
   }
@@ -123,12 +114,23 @@ class Leader implements ClusterListener {
     this.#queue.mark(keyOf(facts), facts.status?.observedGeneration !== facts.generation);
   }
 
-  #upsertNodeDatapath(object: unknown): void {
-    const { metadata, status } = object as {
-      metadata: { name: string };
-      status?: Parameters<NodeViews["set"]>[1];
-    };
-    this.#nodeSays(metadata.name, () => this.#views.set(metadata.name, status));
+  #upsertNodeDatapath({ metadata: { name }, ...object }: KubeObject): void {
+    const status = object["status"] as Parameters<NodeViews["set"]>[1];
+    this.#nodeSays(name, () => this.#views.set(name, status));
+  }
+
+  #removeNodeDatapath(name: string): void {
+    this.#nodeSays(name, () => this.#views.delete(name));
+  }
+
+  #retain(names: ReadonlySet<string>): void {
+    for (const name of [...this.#views.names()]) {
+      if (!names.has(name)) this.#removeNodeDatapath(name);
+    }
+    if (this.#areNodesSynced) return;
+    this.#areNodesSynced = true;
+    this.#markAll();
+    this.#orphans.start(() => (this.#isReady ? this.#views.names() : []));
   }
 
   #nodeSays(node: string, change: () => void): void {

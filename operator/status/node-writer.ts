@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type pino from "pino";
 import { type KubeClient, patchTypes } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
-import { backOffMs, type Clock } from "./clock.js";
+import { backOffMs } from "../kube/pace.js";
+import type { Clock } from "./clock.js";
 import type { NodeStatus } from "./describe-node.js";
 
 export const AGENT_FIELD_MANAGER = "sluice-agent";
@@ -114,8 +115,8 @@ export class NodeWriter {
         log.warn({ err: error }, "NodeDatapath cannot be written; retrying");
       // The Node may be another one by now.
       this.#nodeUid = undefined;
-      const retryAfterMs = error instanceof KubeError ? error.retryAfterMs : undefined;
-      nextMs = backOffMs(this.#failures, retryAfterMs, clock);
+      const answer = error instanceof KubeError ? error : undefined;
+      nextMs = backOffMs({ count: this.#failures }, 0, answer).delayMs;
     } finally {
       this.#isWriting = false;
     }

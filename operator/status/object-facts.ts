@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import type { KubeObject } from "../kube/object.js";
 import type { LabelSelector, Problem } from "../model/records.js";
 import type { Condition } from "./condition.js";
 
@@ -35,12 +35,6 @@ export interface SetFacts extends Facts {
 
 export type ObjectFacts = PolicyFacts | SetFacts;
 
-interface RawObject {
-  readonly metadata: { readonly name: string; readonly uid?: string; readonly generation?: number };
-  readonly spec?: Readonly<Record<string, unknown>>;
-  readonly status?: ObjectStatus;
-}
-
 /**
  * Reads an object as the API server gave it, also one that was refused.
  *
@@ -48,11 +42,12 @@ interface RawObject {
  */
 export function readFacts(
   kind: ObjectFacts["kind"],
-  raw: unknown,
+  object: KubeObject,
   problems: readonly Problem[],
 ): ObjectFacts {
-  const { metadata, spec = {}, status } = raw as RawObject;
-  const { name, uid = "", generation = 0 } = metadata;
+  const { name, uid = "", generation = 0 } = object.metadata;
+  const status = object["status"] as ObjectStatus | undefined;
+  const spec = (object["spec"] ?? {}) as Readonly<Record<string, unknown>>;
   const facts = { name, uid, generation, problems, status };
   if (kind === "XdpCidrSet") return { kind, ...facts, ...countEntries(spec) };
   const isRefused = problems.some(({ severity }) => severity === "error");
@@ -84,7 +79,7 @@ function countEntries({ cidrs, expiring }: Readonly<Record<string, unknown>>) {
   const ending = Array.isArray(expiring) ? (expiring as readonly { cidr?: unknown }[]) : [];
   let ipv6 = 0;
   const add = (text: unknown) => {
-    if (typeof text === "string" && isIPv6(text.split("/", 1)[0]!)) ipv6 += 1;
+    if (typeof text === "string" && text.includes(":")) ipv6 += 1;
   };
   for (const text of plain) add(text);
   for (const entry of ending) add(entry?.cidr);

@@ -1,5 +1,6 @@
 import { KubeError } from "../kube/errors.js";
-import { backOffMs, type Clock } from "./clock.js";
+import { backOffMs } from "../kube/pace.js";
+import type { Clock } from "./clock.js";
 
 export interface PacedQueueOptions {
   readonly clock: Clock;
@@ -77,8 +78,9 @@ export class PacedQueue {
     } catch (error) {
       turn.failures += 1;
       if (turn.failures === 1) onFailure(key, error);
-      const retryAfterMs = error instanceof KubeError ? error.retryAfterMs : undefined;
-      turn.notBeforeMs = clock.monotonicMs() + backOffMs(turn.failures, retryAfterMs, clock);
+      const answer = error instanceof KubeError ? error : undefined;
+      const { delayMs } = backOffMs({ count: turn.failures }, 0, answer);
+      turn.notBeforeMs = clock.monotonicMs() + delayMs;
       if (this.#turns.get(key) === turn) this.#schedule(key, turn, turn.notBeforeMs);
     }
   }
