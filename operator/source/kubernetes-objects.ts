@@ -38,6 +38,11 @@ export class KubernetesObjects {
     return this.#problems;
   }
 
+  /** What is wrong with one object now. */
+  problemsOf(key: string): readonly Problem[] {
+    return this.#held.get(key)?.problems ?? [];
+  }
+
   /** @returns the record to tell, when the object means something that was not told before */
   upsert(object: KubeObject, nowMs: number): ObjectEvent | undefined {
     const { kind, hasGeneration } = this.#kind;

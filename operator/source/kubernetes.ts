@@ -1,6 +1,8 @@
 import type { KubeClient } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
+import { type KubeObject, keyOf } from "../kube/object.js";
 import { Reflector, type WatchState } from "../kube/reflector.js";
+import type { Kind } from "../model/identify.js";
 import type { Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 import { type KubernetesKind, kubernetesKinds } from "./kubernetes-kinds.js";
@@ -12,6 +14,18 @@ export interface KubernetesSourceOptions {
   readonly nodeName: string;
   /** Default: all that policies are made of. */
   readonly kinds?: readonly KubernetesKind[];
+  readonly observer?: ObjectObserver;
+}
+
+/** Sees objects as the API server gave them, also refused ones and those that mean nothing new. It must not throw. */
+export interface ObjectObserver {
+  /** @param problems what is wrong with the object, when it was admitted last */
+  upsert(kind: Kind, object: KubeObject, problems: readonly Problem[]): void;
+  remove(kind: Kind, key: string): void;
+  /** What is not among these is gone. */
+  retain(kind: Kind, keys: ReadonlySet<string>): void;
+  /** All kinds have been told once. */
+  synced(): void;
 }
 
 interface Watched {
@@ -27,6 +41,7 @@ interface Watched {
 export class KubernetesSource implements Source {
   readonly #client: KubeClient;
   readonly #nodeName: string;
+  readonly #observer: ObjectObserver | undefined;
   readonly #watched: readonly Watched[];
   #sink: Sink = () => {};
   #isSynced = false;
@@ -41,6 +56,7 @@ export class KubernetesSource implements Source {
   constructor(client: KubeClient, options: KubernetesSourceOptions) {
     this.#client = client;
     this.#nodeName = options.nodeName;
+    this.#observer = options.observer;
     this.#watched = (options.kinds ?? kubernetesKinds).map((kind) => this.#watch(kind));
   }
 
@@ -85,12 +101,17 @@ export class KubernetesSource implements Source {
       client: this.#client,
       target: kind.target,
       sink: {
-        upsert: (object) => this.#tell(objects.upsert(object, Date.now())),
+        upsert: (object) => {
+          this.#tell(objects.upsert(object, Date.now()));
+          this.#observer?.upsert(kind.kind, object, objects.problemsOf(keyOf(object)));
+        },
         remove: (key) => {
+          this.#observer?.remove(kind.kind, key);
           if (!this.#isOwnNode(kind, key)) this.#tell(objects.remove(key));
           else this.#setOwnNode(false);
         },
         retain: (keys) => {
+          this.#observer?.retain(kind.kind, keys);
           if (kind.kind === "Node") this.#setOwnNode(keys.has(this.#nodeName));
           const kept = kind.kind === "Node" ? new Set([...keys, this.#nodeName]) : keys;
           for (const event of objects.retain(kept)) this.#tell(event);
@@ -130,6 +151,7 @@ export class KubernetesSource implements Source {
       this.#isSynced = true;
       this.#tellProblems();
       this.#sink({ type: "synced" });
+      this.#observer?.synced();
     }
     this.#tellProblemsSoon();
   }

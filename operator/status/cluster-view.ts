@@ -13,6 +13,8 @@ export interface ClusterListener {
   synced(): void;
 }
 
+export type WatchedKind = ObjectFacts["kind"] | "Node";
+
 /** `XdpPolicy/edge`. */
 export type ObjectKey = `${ObjectFacts["kind"]}/${string}`;
 
@@ -46,7 +48,44 @@ export class ClusterView {
    * @param object as the API server gave it; it is not kept
    * @param problems what admission found in this generation
    */
-  upsert(kind: ObjectFacts["kind"], object: KubeObject, problems: readonly Problem[]): void {
+  upsert(kind: WatchedKind, object: KubeObject, problems: readonly Problem[]): void {
+    if (kind === "Node") this.#upsertNode(object);
+    else this.#upsertObject(kind, object, problems);
+  }
+
+  remove(kind: WatchedKind, name: string): void {
+    if (kind === "Node") {
+      const before = this.#nodes.get(name);
+      if (this.#nodes.delete(name)) this.#listener?.node(name, before, undefined);
+      return;
+    }
+    const key = keyOf({ kind, name });
+    if (this.#objects.delete(key)) this.#listener?.object(key);
+  }
+
+  /** Removes those of a kind that are not among these. */
+  retain(kind: WatchedKind, names: ReadonlySet<string>): void {
+    const held =
+      kind === "Node"
+        ? [...this.#nodes.keys()]
+        : [...this.#objects.values()].flatMap((facts) => (facts.kind === kind ? facts.name : []));
+    for (const name of held) if (!names.has(name)) this.remove(kind, name);
+  }
+
+  #upsertNode({ metadata }: KubeObject): void {
+    const { name } = metadata;
+    const labels = (metadata["labels"] ?? {}) as Labels;
+    const before = this.#nodes.get(name);
+    if (before !== undefined && isDeepStrictEqual(before, labels)) return;
+    this.#nodes.set(name, labels);
+    this.#listener?.node(name, before, labels);
+  }
+
+  #upsertObject(
+    kind: ObjectFacts["kind"],
+    object: KubeObject,
+    problems: readonly Problem[],
+  ): void {
     const { name, uid, generation } = object.metadata;
     const key = keyOf({ kind, name });
     const before = this.#objects.get(key);
@@ -58,34 +97,6 @@ export class ClusterView {
         : readFacts(kind, object, problems);
     this.#objects.set(key, facts);
     if (!isDeepStrictEqual(before, facts)) this.#listener?.object(key);
-  }
-
-  delete(kind: ObjectFacts["kind"], name: string): void {
-    const key = keyOf({ kind, name });
-    if (this.#objects.delete(key)) this.#listener?.object(key);
-  }
-
-  /** Deletes the objects of a kind that are not among these. */
-  retain(kind: ObjectFacts["kind"], names: ReadonlySet<string>): void {
-    for (const facts of [...this.#objects.values()]) {
-      if (facts.kind === kind && !names.has(facts.name)) this.delete(kind, facts.name);
-    }
-  }
-
-  upsertNode(name: string, labels: Labels): void {
-    const before = this.#nodes.get(name);
-    if (before !== undefined && isDeepStrictEqual(before, labels)) return;
-    this.#nodes.set(name, labels);
-    this.#listener?.node(name, before, labels);
-  }
-
-  deleteNode(name: string): void {
-    const before = this.#nodes.get(name);
-    if (this.#nodes.delete(name)) this.#listener?.node(name, before, undefined);
-  }
-
-  retainNodes(names: ReadonlySet<string>): void {
-    for (const name of [...this.#nodes.keys()]) if (!names.has(name)) this.deleteNode(name);
   }
 
   /** Everything has been delivered once. */
