@@ -81,11 +81,7 @@ export class ClusterView {
     this.#listener?.node(name, before, labels);
   }
 
-  #upsertObject(
-    kind: ObjectFacts["kind"],
-    object: KubeObject,
-    problems: readonly Problem[],
-  ): void {
+  #upsertObject(kind: ObjectFacts["kind"], object: KubeObject, problems: readonly Problem[]): void {
     const { name, uid, generation } = object.metadata;
     const key = keyOf({ kind, name });
     const before = this.#objects.get(key);

@@ -12,7 +12,13 @@ function createRecorder(answer: Answer = ({ body }) => body) {
   const client = fakeClient(answer);
   const lines: string[] = [];
   const log = pino({ level: "warn" }, { write: (line) => void lines.push(line) });
-  const recorder = new EventRecorder({ client, component: "sluice-leader", node: "node1", clock, log });
+  const recorder = new EventRecorder({
+    client,
+    component: "sluice-leader",
+    node: "node1",
+    clock,
+    log,
+  });
   return { clock, client, recorder, lines };
 }
 

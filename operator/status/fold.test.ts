@@ -164,7 +164,10 @@ describe("the status of a policy", () => {
       message: "is no CIDR",
       remedy: "Write one",
     };
-    const status = fold(nodesOf({ a: { generation: 1, observedGeneration: 1 } }), edge({}, [problem]));
+    const status = fold(
+      nodesOf({ a: { generation: 1, observedGeneration: 1 } }),
+      edge({}, [problem]),
+    );
     assert.deepEqual(summary(status), [
       "0/1",
       "Accepted=False Invalid",
@@ -225,7 +228,13 @@ describe("the status of a set", () => {
     const views = new NodeViews();
     const failure = { kind: "XdpCidrSet", name: "bad", code: "SLUICE_FULL", message: "no room" };
     views.set("a", { failures: [failure] });
-    const nodes: Nodes = { labels: new Map([["a", {}], ["b", {}]]), view: (name) => views.get(name) };
+    const nodes: Nodes = {
+      labels: new Map([
+        ["a", {}],
+        ["b", {}],
+      ]),
+      view: (name) => views.get(name),
+    };
     const status = foldSet(facts, nodes, nowMs);
     assert.equal(message(status, "Degraded"), "1 node cannot hold it; a: no room");
     const schema = findCrd("XdpCidrSet")?.schema.properties?.["status"] as JsonSchema;

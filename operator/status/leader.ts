@@ -56,6 +56,7 @@ class Leader implements ClusterListener {
       clock,
       debounceMs: 1000,
       intervalMs: 10_000,
+      soonMs: 2000,
       run: (key) => this.#write(key as ObjectKey),
       onFailure: (key, error) => log.warn({ err: error }, `${key}: status not written; retrying`),
     });

@@ -24,8 +24,7 @@ async function report(before?: NodeStatus | Error, state: EngineStatus | Error =
     node: "node1",
     facts: () => ({ kernelVersion: "6.12.1", features: [] }),
     writer: {
-      read: () =>
-        before instanceof Error ? Promise.reject(before) : Promise.resolve(before),
+      read: () => (before instanceof Error ? Promise.reject(before) : Promise.resolve(before)),
       update: (status) => void updates.push(status),
       close: () => {},
     },
@@ -97,6 +96,26 @@ describe("the reporter of a node", () => {
     const third = await report(first.updates.at(-1));
     third.reporter.close();
     assert.deepEqual(third.told(), [["Normal", "Attached", "eth0: attached in mode Generic"]]);
+  });
+
+  it("keeps the last report until everything has been read, for 30 s at most", async () => {
+    const starting = { ...fixture, inSync: false };
+    const { clock, reporter, updates } = await report(undefined, starting);
+    await clock.advance(28_000);
+    assert.equal(updates.length, 0);
+    await clock.advance(2000);
+    assert.equal(updates.length, 1);
+    reporter.close();
+    const quick = await report(undefined, starting);
+    quick.engine.state = fixture;
+    await quick.clock.advance(2000);
+    quick.engine.state = starting;
+    await quick.clock.advance(2000);
+    assert.deepEqual(
+      quick.updates.map(({ conditions }) => conditions?.[0]?.status),
+      ["True", "False"],
+    );
+    quick.reporter.close();
   });
 
   it("goes on without an engine that is loaded, and without the object that was there", async () => {

@@ -21,10 +21,17 @@ export interface NodeReporterOptions {
 /** Reading the engine's state is cheap, and it changes for reasons that nobody announces: links, deadlines, expiry. */
 const LOOK_EVERY_MS = 2000;
 
+/**
+ * What the kernel enforces outlives the agent: until a new one has read everything, the last report is nearer to the truth
+ * than what it knows. A roll-out over all nodes must not make every policy look unenforced.
+ */
+const PATIENCE_MS = 30_000;
+
 /** Tells the API server what this node does: its NodeDatapath, and Events of the Node. */
 export class NodeReporter {
   readonly #options: NodeReporterOptions;
   #said: NodeStatus | undefined;
+  #silentUntilMs = 0;
   #cancel: () => void = () => {};
   #isClosed = false;
 
@@ -34,6 +41,7 @@ export class NodeReporter {
 
   /** Begins with what the agent before this one said: its transitions are not told again. */
   async start(): Promise<void> {
+    this.#silentUntilMs = this.#options.clock.monotonicMs() + PATIENCE_MS;
     try {
       this.#said = await this.#options.writer.read();
     } catch (error) {
@@ -47,7 +55,10 @@ export class NodeReporter {
     const { engine, facts, clock, writer, events, node, log } = this.#options;
     let now: NodeStatus;
     try {
-      now = describeNode(engine.status(), facts(), this.#said, clock.wallMs());
+      const status = engine.status();
+      if (status.inSync) this.#silentUntilMs = 0;
+      if (clock.monotonicMs() < this.#silentUntilMs) return;
+      now = describeNode(status, facts(), this.#said, clock.wallMs());
     } catch (error) {
       // The engine has no datapath yet.
       log.debug({ err: error }, "no state to report");

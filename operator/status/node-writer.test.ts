@@ -11,7 +11,12 @@ const path = "/apis/sluice.dev/v1alpha1/nodedatapaths/node1";
 
 /** An API server with one Node and, once it is made, its NodeDatapath. */
 function createServer() {
-  const server = { nodeUid: "n1", uid: undefined as string | undefined, made: 0, owners: [] as unknown };
+  const server = {
+    nodeUid: "n1",
+    uid: undefined as string | undefined,
+    made: 0,
+    owners: [] as unknown,
+  };
   const answer: Answer = ({ path: at, body }) => {
     if (at === "/api/v1/nodes/node1") return { metadata: { uid: server.nodeUid } };
     if (at === path) {
@@ -49,9 +54,7 @@ test("the first status is written at once, into an object that belongs to the No
     client.requests.map(({ method = "GET", path: at }) => `${method} ${at}`),
     ["GET /api/v1/nodes/node1", `PATCH ${path}`, `PATCH ${path}/status`],
   );
-  assert.deepEqual(server.owners, [
-    { apiVersion: "v1", kind: "Node", name: "node1", uid: "n1" },
-  ]);
+  assert.deepEqual(server.owners, [{ apiVersion: "v1", kind: "Node", name: "node1", uid: "n1" }]);
   const [write] = writes();
   assert.equal(write?.contentType, "application/apply-patch+yaml");
   assert.deepEqual(write?.query, { fieldManager: "sluice-agent", force: true });
@@ -142,9 +145,7 @@ test("an unchanged status is applied again after 5 minutes; a deleted object com
   server.nodeUid = "n2";
   await clock.advance(330_000);
   assert.equal(server.uid, "o2");
-  assert.deepEqual(server.owners, [
-    { apiVersion: "v1", kind: "Node", name: "node1", uid: "n2" },
-  ]);
+  assert.deepEqual(server.owners, [{ apiVersion: "v1", kind: "Node", name: "node1", uid: "n2" }]);
   writer.close();
   assert.equal(clock.pending, 0);
 });

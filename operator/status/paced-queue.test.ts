@@ -11,6 +11,7 @@ function createQueue(run: (key: string) => Promise<boolean> = async () => true) 
     clock,
     debounceMs: 1000,
     intervalMs: 10_000,
+    soonMs: 3000,
     run: (key) => {
       runs.push(`${key}@${clock.monotonicMs() / 1000}`);
       return run(key);
@@ -39,6 +40,17 @@ test("an urgent mark is not held back, also when a patient one waits", async () 
   queue.mark("a", true);
   await clock.advance(60_000);
   assert.deepEqual(runs, ["a@1", "a@3"]);
+});
+
+test("what follows an urgent write follows soon, and what follows that in its time", async () => {
+  const { clock, queue, runs } = createQueue();
+  queue.mark("a", true);
+  await clock.advance(1500);
+  queue.mark("a");
+  await clock.advance(4000);
+  queue.mark("a");
+  await clock.advance(60_000);
+  assert.deepEqual(runs, ["a@1", "a@4", "a@14"]);
 });
 
 test("a run that found nothing to write does not hold back the next", async () => {

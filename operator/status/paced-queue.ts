@@ -8,6 +8,8 @@ export interface PacedQueueOptions {
   readonly debounceMs: number;
   /** Between two writes of one key. */
   readonly intervalMs: number;
+  /** From an urgent write to the next: what it could not know yet follows soon. */
+  readonly soonMs: number;
   /** @returns whether something was written, which is what the pace is for */
   readonly run: (key: string) => Promise<boolean>;
   /** Told of the first failure of a key in a row. */
@@ -16,7 +18,9 @@ export interface PacedQueueOptions {
 
 interface Turn {
   timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
-  writtenAtMs: number;
+  isUrgent: boolean;
+  /** The pace allows the next write from here on. */
+  pacedUntilMs: number;
   failures: number;
   notBeforeMs: number;
 }
@@ -34,13 +38,20 @@ export class PacedQueue {
 
   /** @param isUrgent the pace does not hold it back */
   mark(key: string, isUrgent = false): void {
-    const { clock, debounceMs, intervalMs } = this.#options;
+    const { clock, debounceMs } = this.#options;
     let turn = this.#turns.get(key);
     if (turn === undefined) {
-      turn = { timer: undefined, writtenAtMs: -Infinity, failures: 0, notBeforeMs: -Infinity };
+      turn = {
+        timer: undefined,
+        isUrgent: false,
+        pacedUntilMs: -Infinity,
+        failures: 0,
+        notBeforeMs: -Infinity,
+      };
       this.#turns.set(key, turn);
     }
-    const paced = isUrgent ? -Infinity : turn.writtenAtMs + intervalMs;
+    turn.isUrgent ||= isUrgent;
+    const paced = isUrgent ? -Infinity : turn.pacedUntilMs;
     this.#schedule(key, turn, Math.max(clock.monotonicMs() + debounceMs, paced, turn.notBeforeMs));
   }
 
@@ -70,9 +81,11 @@ export class PacedQueue {
 
   async #run(key: string, turn: Turn): Promise<void> {
     if (this.#isClosed || this.#turns.get(key) !== turn) return;
-    const { clock, run, onFailure } = this.#options;
+    const { clock, run, onFailure, intervalMs, soonMs } = this.#options;
+    const paceMs = turn.isUrgent ? soonMs : intervalMs;
+    turn.isUrgent = false;
     try {
-      if (await run(key)) turn.writtenAtMs = clock.monotonicMs();
+      if (await run(key)) turn.pacedUntilMs = clock.monotonicMs() + paceMs;
       turn.failures = 0;
       turn.notBeforeMs = -Infinity;
     } catch (error) {
