@@ -1,7 +1,7 @@
 import type { EngineStatus, InterfaceState, TableState } from "../api/engine.js";
 import { manifestCodes } from "../errors.js";
 import type { NodeDatapathManifest } from "../model/generated/node-datapath.js";
-import { type Condition, toConditions } from "./condition.js";
+import { toConditions } from "./condition.js";
 import { describePolicy } from "./describe-policy.js";
 import { limitList, type Limited } from "./limit-list.js";
 import { readyFinding } from "./ready.js";
@@ -76,7 +76,7 @@ export function describeNode(
   return {
     conditions: toConditions(
       [readyFinding(status, lists.policies.entries)],
-      (before?.conditions ?? []) as readonly Condition[],
+      before?.conditions ?? [],
       nowMs,
     ),
     agentVersion: status.version.slice(0, 64),

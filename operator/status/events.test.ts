@@ -32,8 +32,9 @@ test("an event names its object, its reporter and its time", async () => {
   recorder.emit(refused());
   await settle();
   const [request] = client.requests;
-  assert.deepEqual([request?.method, request?.path], ["POST", PATH]);
-  const { metadata, ...body } = request?.body as { metadata: { name: string; namespace: string } };
+  assert.ok(request);
+  assert.deepEqual([request.method, request.path], ["POST", PATH]);
+  const { metadata, ...body } = request.body as { metadata: { name: string; namespace: string } };
   assert.match(metadata.name, /^edge\.[0-9a-f]{16}$/);
   assert.equal(metadata.namespace, "default");
   assert.deepEqual(body, {
@@ -62,7 +63,8 @@ test("the same again within 10 minutes is counted; another message, or later, is
   const first = await emit(refused());
   await clock.advance(300_000);
   const again = await emit(refused());
-  const { name } = (first?.body as { metadata: { name: string } }).metadata;
+  assert.ok(first);
+  const { name } = (first.body as { metadata: { name: string } }).metadata;
   assert.deepEqual([again?.method, again?.path], ["PATCH", `${PATH}/${name}`]);
   assert.deepEqual(again?.body, { count: 2, lastTimestamp: "2026-01-01T00:05:00Z" });
   assert.equal((await emit(refused("edge", "something else")))?.method, "POST");

@@ -186,7 +186,7 @@ describe("the status of a policy", () => {
 
   it("keeps the time of conditions that do not turn", () => {
     const before = fold(nodesOf({ a: {} }));
-    const facts = edge({}, [], before as ObjectStatus);
+    const facts = edge({}, [], before);
     const after = fold(nodesOf({ a: { ...refused, message: "x" } }), facts, nowMs + 5000);
     assert.deepEqual(
       after.conditions?.map(({ lastTransitionTime }) => lastTransitionTime),

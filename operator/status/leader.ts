@@ -158,8 +158,8 @@ class Leader implements ClusterListener {
     const nodes = { labels: cluster.nodes, view: (node: string) => this.#views.get(node) };
     const status: ObjectStatus =
       facts.kind === "XdpPolicy"
-        ? (foldPolicy(facts, nodes, clock.wallMs()) as ObjectStatus)
-        : (foldSet(facts, nodes, clock.wallMs()) as ObjectStatus);
+        ? foldPolicy(facts, nodes, clock.wallMs())
+        : foldSet(facts, nodes, clock.wallMs());
     if (isDeepStrictEqual(status, facts.status)) return false;
     try {
       const written = await client.call<{ status?: ObjectStatus }>(applyRequest(facts, status));

@@ -31,12 +31,11 @@ export interface NodeView {
  * memory than one.
  */
 export class NodeViews {
-  readonly #byText = new Map<string, { readonly view: NodeView; uses: number }>();
-  readonly #ofNode = new Map<string, string>();
+  readonly #byText = new Map<string, SharedView>();
+  readonly #ofNode = new Map<string, SharedView>();
 
   get(node: string): NodeView | undefined {
-    const text = this.#ofNode.get(node);
-    return text === undefined ? undefined : this.#byText.get(text)?.view;
+    return this.#ofNode.get(node)?.view;
   }
 
   names(): Iterable<string> {
@@ -49,29 +48,34 @@ export class NodeViews {
   }
 
   set(node: string, status: Status | undefined): void {
-    const policies = [...(status?.policies ?? [])].map(projectPolicy);
+    const policies = (status?.policies ?? []).map(projectPolicy);
     const sets = (status?.failures ?? []).flatMap(projectSet);
     const text = JSON.stringify([policies, sets]);
-    if (this.#ofNode.get(node) === text) return;
-    const known = this.#byText.get(text);
-    if (known === undefined) {
-      const view = { policies: new Map(policies), sets: new Map(sets) };
-      this.#byText.set(text, { view, uses: 1 });
-    } else {
-      known.uses += 1;
+    if (this.#ofNode.get(node)?.text === text) return;
+    let shared = this.#byText.get(text);
+    if (shared === undefined) {
+      shared = { view: { policies: new Map(policies), sets: new Map(sets) }, text, uses: 0 };
+      this.#byText.set(text, shared);
     }
+    shared.uses += 1;
     this.delete(node);
-    this.#ofNode.set(node, text);
+    this.#ofNode.set(node, shared);
   }
 
   delete(node: string): void {
-    const text = this.#ofNode.get(node);
-    const known = text === undefined ? undefined : this.#byText.get(text);
+    const shared = this.#ofNode.get(node);
+    if (shared === undefined) return;
     this.#ofNode.delete(node);
-    if (text === undefined || known === undefined) return;
-    known.uses -= 1;
-    if (known.uses === 0) this.#byText.delete(text);
+    shared.uses -= 1;
+    if (shared.uses === 0) this.#byText.delete(shared.text);
   }
+}
+
+interface SharedView {
+  readonly view: NodeView;
+  readonly text: string;
+  /** Nodes that say this. */
+  uses: number;
 }
 
 function projectPolicy(entry: Entry): [string, PolicyOnNode] {

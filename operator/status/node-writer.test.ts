@@ -42,7 +42,8 @@ function saying(attached: string): NodeStatus {
 }
 
 function said(request: KubeRequest | undefined): unknown {
-  return (request?.body as { status: NodeStatus }).status.attached;
+  assert.ok(request);
+  return (request.body as { status: NodeStatus }).status.attached;
 }
 
 test("the first status is written at once, into an object that belongs to the Node", async () => {

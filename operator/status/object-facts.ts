@@ -56,7 +56,7 @@ export function readFacts(
   return {
     kind,
     ...facts,
-    nodeSelector: isReadable ? (selector as LabelSelector) : undefined,
+    nodeSelector: isReadable ? selector : undefined,
     mode: spec["mode"] === "Audit" ? "Audit" : "Enforce",
   };
 }

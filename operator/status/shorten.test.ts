@@ -16,5 +16,5 @@ test("what does not fit is cut at a word and says so", () => {
 test("a long word is cut inside, never in the middle of a character", () => {
   assert.equal(shorten("abcdefghij", 5), "abcd…");
   assert.equal(shorten("abc😀def", 5), "abc…");
-  assert.equal(shorten(`${"word ".repeat(100)}`).length <= 256, true);
+  assert.equal(shorten("word ".repeat(100)).length <= 256, true);
 });

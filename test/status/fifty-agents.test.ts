@@ -15,14 +15,22 @@ interface Count {
   /** Writes of policy status, by whoever leads. */
   readonly policyWrites: number;
   readonly events: number;
+  /** Looks at the Lease per second. */
+  readonly leaseLooks: number;
   /** Events that each agent's watches brought: the least and the most. */
   readonly watched: readonly [least: number, most: number];
 }
 
 /** Counts what all agents do from now on, until it is called. */
 function counting(agents: readonly PaperAgent[]): () => Count {
-  const before = agents.map(({ calls, watched }) => ({ calls: calls.length, watched: watched() }));
+  const before = agents.map((agent) => ({
+    calls: agent.calls.length,
+    watched: agent.watched(),
+  }));
+  const sinceMs = performance.now();
+  const looksBefore = leaseLooks(agents);
   return () => {
+    const seconds = (performance.now() - sinceMs) / 1000;
     const made = agents.map(({ node, calls }, index) => ({
       node,
       paths: calls
@@ -38,9 +46,19 @@ function counting(agents: readonly PaperAgent[]): () => Count {
       nodeWrites: Object.fromEntries(nodeWrites),
       policyWrites: all.filter((path) => path.includes("/xdppolicies/")).length,
       events: all.filter((path) => path.includes("/events")).length,
+      leaseLooks: (leaseLooks(agents) - looksBefore) / seconds,
       watched: [Math.min(...watched), Math.max(...watched)],
     };
   };
+}
+
+function leaseLooks(agents: readonly PaperAgent[]): number {
+  const looks = agents.map(
+    ({ calls }) =>
+      calls.filter(({ method = "GET", path }) => method === "GET" && path.includes("/leases"))
+        .length,
+  );
+  return looks.reduce((sum, count) => sum + count, 0);
 }
 
 function isNodeDatapath(path: string): boolean {
@@ -76,7 +94,9 @@ it("with 50 agents, what one node writes wakes no other; figures of docs/scale.m
     chosen.change({ tables: [{ name: "rules", used: 100, capacity: 4096 }] });
     await eventually(() => assert.equal(own().nodeWrites[chosen.node], 1));
     await quiet(agents);
-    assert.deepEqual(own(), {
+    const { leaseLooks, ...quietly } = own();
+    assert.ok(leaseLooks <= 25 * 1.25, `${leaseLooks} looks at the Lease per second`);
+    assert.deepEqual(quietly, {
       nodeWrites: { [chosen.node]: 1 },
       policyWrites: 0,
       events: 0,
@@ -100,7 +120,8 @@ it("with 50 agents, what one node writes wakes no other; figures of docs/scale.m
     await untilStatus(({ nodes }) => assert.equal(nodes?.failing, 1));
     await quiet(agents);
     // The policy's own status is what every agent watches: one event each, whatever number of nodes changed.
-    assert.deepEqual(refusal(), {
+    const { leaseLooks: _, ...refused } = refusal();
+    assert.deepEqual(refused, {
       nodeWrites: { [chosen.node]: 1 },
       policyWrites: 1,
       events: 2,

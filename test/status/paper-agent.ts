@@ -47,7 +47,13 @@ export async function startPaperAgent(
     engine,
     node,
     leaseNamespace: namespace,
-    facts: () => ({ kernelVersion: "6.12.1", features: [] }),
+    facts: () => ({
+      kernelVersion: "6.12.1",
+      features: [
+        { name: "tcx links", answer: "yes", since: "6.6" },
+        { name: "helper bpf_set_retval", answer: "no", since: "5.18" },
+      ],
+    }),
     cluster: view,
     log: pino({ level: "silent" }),
   });
