@@ -4,9 +4,11 @@ import { type ApiServer, startApiServer } from "../api/server.js";
 import { createEngine } from "../apply/engine.js";
 import { type HealthServer, startHealthServer } from "../health/health-server.js";
 import { createMetrics } from "../observe/metrics.js";
+import { startReporting } from "../status/reporting.js";
 import { version } from "../version.js";
 import { lockFolders } from "./locks.js";
 import { openSource } from "./open-source.js";
+import { readNodeFacts } from "./node-facts.js";
 import { createSink } from "./sink.js";
 import type { AgentLog } from "./log.js";
 import type { AgentOptions } from "./options.js";
@@ -52,11 +54,25 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     begun.push({ name: "api server", end: () => api.close() });
     await engine.start();
     const sourceLog = logger.child({ component: "source" });
-    const { source, client } = await openSource(options.source, nodeName, sourceLog);
-    begun.push({ name: "API client", end: () => client?.close() });
+    const { source, cluster } = await openSource(options.source, nodeName, sourceLog);
+    begun.push({ name: "API client", end: () => cluster?.client.close() });
     begun.push({ name: "source", end: () => source.close() });
     engine.setSource(() => source.state());
     await source.start(createSink(engine, sourceLog));
+    if (cluster !== undefined) {
+      const { client, view, leaseNamespace } = cluster;
+      const facts = readNodeFacts();
+      const reporting = await startReporting({
+        client,
+        engine,
+        node: nodeName,
+        leaseNamespace,
+        facts: () => facts,
+        cluster: view,
+        log: logger.child({ component: "reporting" }),
+      });
+      begun.push({ name: "reporting", end: () => reporting.close() });
+    }
     logger.info({ source: source.state().from, socket: options.socketPath }, "watching");
     return { close };
   } catch (error) {

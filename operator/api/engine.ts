@@ -82,6 +82,8 @@ export interface PolicyState {
   readonly generation: number;
   readonly priority: number;
   readonly mode: "Enforce" | "Audit";
+  /** Whether its nodeSelector selects this node. */
+  readonly selected: boolean;
   /** Selected for this node and judging at least one interface. */
   readonly inForce: boolean;
   readonly interfaces: readonly string[];

@@ -42,6 +42,10 @@ export class HeldManifests implements HeldObjects {
     return this.#problems;
   }
 
+  problemsOf(key: string): readonly Problem[] {
+    return this.#held.get(key)?.problems ?? [];
+  }
+
   upsert(object: KubeObject, nowMs: number): ObjectEvent<ObjectRecord> | undefined {
     const { uid, generation = 0 } = object.metadata;
     const key = keyOf(object);

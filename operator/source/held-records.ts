@@ -31,6 +31,10 @@ export class HeldRecords implements HeldObjects {
     return this.#problems;
   }
 
+  problemsOf(key: string): readonly Problem[] {
+    return this.#wrong.get(key) ?? [];
+  }
+
   upsert(object: KubeObject): ObjectEvent | undefined {
     const key = keyOf(object);
     const { draft, problems } = projectClusterObject(this.#kind, object, origin, this.#interner);

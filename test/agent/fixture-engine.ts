@@ -41,6 +41,7 @@ export const status: EngineStatus = {
       generation: 3,
       priority: 100,
       mode: "Enforce",
+      selected: true,
       inForce: true,
       interfaces: ["eth0"],
       rules: 2,
