@@ -62,7 +62,7 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     if (cluster !== undefined) {
       const { client, view, leaseNamespace } = cluster;
       const facts = readNodeFacts();
-      const reporting = await startReporting({
+      const reporting = startReporting({
         client,
         engine,
         node: nodeName,

@@ -37,7 +37,7 @@ export interface Reporting {
 }
 
 /** Everything that an agent writes to the API server: its NodeDatapath, Events, and what a leader writes. */
-export async function startReporting(options: ReportingOptions): Promise<Reporting> {
+export function startReporting(options: ReportingOptions): Reporting {
   const { client, engine, node, facts, cluster, log, clock = systemClock } = options;
   const nodeCount = () => cluster.nodes.size;
   const recorder = (component: string) =>
@@ -59,7 +59,8 @@ export async function startReporting(options: ReportingOptions): Promise<Reporti
     clock,
     log,
   });
-  await reporter.start();
+  // Not awaited: an API server that is away must not hold the agent up.
+  void reporter.start();
   lease.start();
   return {
     get isLeading() {
