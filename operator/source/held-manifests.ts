@@ -1,6 +1,7 @@
 import { type KubeObject, keyOf } from "../kube/object.js";
 import { admit } from "../model/admit.js";
 import { KNOWN_KINDS, type Kind } from "../model/identify.js";
+import { recordOf } from "../model/projection.js";
 import type { ObjectRecord, Origin, Problem } from "../model/records.js";
 import type { HeldObjects } from "./held-objects.js";
 import type { ObjectEvent } from "./source.js";
@@ -71,7 +72,8 @@ export class HeldManifests implements HeldObjects {
     this.#held.set(key, { uid, seen: generation, told: { digest, generation }, problems });
     const isTold = before?.told?.digest === digest && before.uid === uid;
     if (isTold && before.told?.generation === generation) return undefined;
-    const record = draft.kind === "Node" ? { ...draft, origin } : { ...draft, origin, generation };
+    const isNode = draft.kind === "Node";
+    const record = recordOf<ObjectRecord>(draft, origin, isNode ? undefined : generation);
     return { type: "upsert", record };
   }
 

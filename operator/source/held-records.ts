@@ -1,6 +1,7 @@
 import { type KubeObject, keyOf } from "../kube/object.js";
 import type { Interner } from "../model/interner.js";
 import { type ClusterKind, projectClusterObject } from "../model/project-cluster.js";
+import { recordOf } from "../model/projection.js";
 import type { Origin, Problem } from "../model/records.js";
 import type { ClusterRecord } from "../model/records-cluster.js";
 import { isSameRecord } from "../model/same-record.js";
@@ -42,11 +43,9 @@ export class HeldRecords implements HeldObjects {
     if (draft === undefined) return undefined;
     const before = this.#records.get(key);
     if (before !== undefined && isSameRecord(before, draft)) return undefined;
-    const { generation = 0 } = object.metadata;
-    const record: ClusterRecord =
-      draft.kind === "NetworkPolicy" || draft.kind === "ClusterNetworkPolicy"
-        ? { ...draft, origin, generation }
-        : { ...draft, origin };
+    const isPolicy = this.#kind === "NetworkPolicy" || this.#kind === "ClusterNetworkPolicy";
+    const generation = isPolicy ? (object.metadata.generation ?? 0) : undefined;
+    const record = recordOf<ClusterRecord>(draft, origin, generation);
     this.#records.set(key, record);
     return { type: "upsert", record };
   }

@@ -43,7 +43,11 @@ const served = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io
 /** Pods of other nodes matter, too: policies select them. */
 export const podKinds: readonly KubernetesKind[] = [
   records("Namespace", { path: "/api/v1/namespaces" }),
-  records("Pod", { path: "/api/v1/pods" }),
+  // A pod that has ended is told as deleted: its address may be another one's by now (NetworkPolicy N24).
+  records("Pod", {
+    path: "/api/v1/pods",
+    fieldSelector: "status.phase!=Succeeded,status.phase!=Failed",
+  }),
   records("NetworkPolicy", { path: "/apis/networking.k8s.io/v1/networkpolicies" }),
   records("ClusterNetworkPolicy", {
     path: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",

@@ -42,7 +42,7 @@ export async function startPaperAgent(
   const engine = new PaperEngine(node);
   for (const [policy, changes] of Object.entries(says)) engine.says.set(policy, changes);
   await source.start((event) => engine.take(event));
-  const reporting = await startReporting({
+  const reporting = startReporting({
     client,
     engine,
     node,
