@@ -113,9 +113,9 @@ function schemaCheck(kind: Kind): SchemaCheck {
   return check;
 }
 
-/** A manifest's status is the agents' to write: whatever stands there is left unread. */
+/** A manifest's status is the agents' to write, and its metadata has many fields of Kubernetes' own. */
 function specSchema(schema: JsonSchema): JsonSchema {
-  return { ...schema, properties: { ...schema.properties, status: {} } };
+  return { ...schema, properties: { ...schema.properties, metadata: {}, status: {} } };
 }
 
 function limited(findings: readonly Finding[]): readonly Finding[] {
