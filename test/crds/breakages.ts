@@ -37,7 +37,6 @@ function* wrongValues({ schema, value, path }: Place): Generator<Wrong> {
   if (values !== undefined) yield ["enum", "Nonsense", /Unsupported value.*supported values/];
   if (pattern !== undefined) yield ["pattern", NOTHING_KNOWN, /should match/];
   if (format === "date-time") yield ["format", "soon", /must be of type date-time/];
-  if (format === "cidr") yield ["format", "soon", /must be of type cidr/];
   if (minimum !== undefined) yield ["minimum", minimum - 1, /should be greater than or equal to/];
   if (maximum !== undefined) yield ["maximum", maximum + 1, /should be less than or equal to/];
   if (type === "string" && schema.minLength !== undefined) {

@@ -3,7 +3,7 @@ import { completeObjects, type JsonObject } from "./complete-objects.js";
 import { type Place, placesIn, replaceAt } from "./places.js";
 
 /** Texts at the edge of what one field or another takes. */
-const TEXTS: readonly string[] = [
+export const TEXTS: readonly string[] = [
   // Names and labels
   "", " ", "a", "A", "a-", "-a", "a.b", "a..b", "a_b", "default", "fail-safe", "example.com/role",
   "example.com/", "/role", "é", "a\u00a0b", "a\u2003b", "🔥", "🔥".repeat(16), "a\n", "a".repeat(63), "a".repeat(64),
@@ -26,7 +26,7 @@ const TEXTS: readonly string[] = [
   "2026-12-31T00:00:00.1234567890123456789Z",
 ];
 
-const NUMBERS: readonly number[] = [
+export const NUMBERS: readonly number[] = [
   -1, 0, 1, 2, 32, 33, 128, 129, 255, 256, 1000, 1001, 4095, 4096, 65_535, 65_536, 1.5, 2 ** 31, 2 ** 53, 1e300,
 ];
 

@@ -86,6 +86,10 @@ export const ruleCases: Readonly<Record<string, readonly Break[]>> = {
     () => ({}),
     () => ({ number: 1, range: ports }),
   ],
+  "a flag is in set and in unset": [
+    () => ({ set: ["SYN", "FIN"], unset: ["FIN"] }),
+    () => ({ set: ["SYN"], unset: ["ACK", "SYN"] }),
+  ],
   "the port range runs backwards": [() => ({ start: 2, end: 1 }), () => ({ start: 65_535, end: 0 })],
   "exactly one of packetsPerSecond and bytesPerSecond is needed": [
     () => ({}),
