@@ -8,7 +8,7 @@ import { projectCidrSet } from "./project-cidr-set.js";
 import { projectNode } from "./project-node.js";
 import { projectPolicy } from "./project-policy.js";
 import type { Draft, Projection } from "./projection.js";
-import type { ObjectRecord, Origin, Problem } from "./records.js";
+import { API_SOURCE, type ObjectRecord, type Origin, type Problem } from "./records.js";
 import { findCrd, type JsonSchema } from "./schema.js";
 import { compileStructural } from "./structural.js";
 
@@ -139,7 +139,8 @@ function rank({ severity }: Finding): number {
 }
 
 function toProblem(finding: Finding, document: ManifestDocument, identity: Identity): Problem {
-  const { severity, code, path, message, remedy } = finding;
+  const { severity, code, path, message } = finding;
+  const remedy = remedyFor(finding, document.origin);
   const line = document.lineOf?.(path);
   return {
     severity,
@@ -151,6 +152,18 @@ function toProblem(finding: Finding, document: ManifestDocument, identity: Ident
     message,
     remedy,
   };
+}
+
+/**
+ * The API server drops fields that its CRD does not have, and refuses values that its CRD does not
+ * allow: what arrives nevertheless is of a newer CRD than the one that this agent was built with.
+ */
+function remedyFor({ code, remedy }: Finding, { source }: Origin): string {
+  if (source !== API_SOURCE) return remedy;
+  if (code === "SLUICE_UNKNOWN_FIELD") {
+    return "Upgrade this agent: the CRD in the cluster is newer than it; or remove the field";
+  }
+  return code === "SLUICE_SCHEMA" ? `${remedy}; or upgrade this agent, if the CRD is newer` : remedy;
 }
 
 /** Kind and name as far as they can be read, also of an object that cannot be identified. */

@@ -1,14 +1,8 @@
-import { Agent, request } from "node:https";
-import { type Admission, admit } from "../../operator/model/admit.js";
+import type { Admission } from "../../operator/model/admit.js";
+import { admit } from "../../operator/model/admit.js";
+import { API_SOURCE } from "../../operator/model/records.js";
+import type { Cluster } from "../support/cluster/cluster.js";
 import type { JsonObject } from "./complete-objects.js";
-
-/** How a test reaches the API server, as somebody who may create the objects. */
-export interface ServerAccess {
-  /** `https://127.0.0.1:6443`. */
-  readonly url: string;
-  readonly ca: string | Buffer;
-  readonly token: string;
-}
 
 /** What the API server says of an object. */
 export interface Verdict {
@@ -31,63 +25,30 @@ const PLURALS: Readonly<Record<string, string>> = {
   XdpCidrSet: "xdpcidrsets",
 };
 
+/** Where objects of a kind are. */
+export function collectionOf(object: JsonObject): string {
+  return `/apis/${String(object["apiVersion"])}/${PLURALS[object["kind"] as string]}`;
+}
+
 /** Asks the API server whether it would take an object, without creating it. */
-export class DryRun {
-  readonly #access: ServerAccess;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
-
-  constructor(access: ServerAccess) {
-    this.#access = access;
-  }
-
-  async create(object: JsonObject, version = "v1alpha1"): Promise<Verdict> {
-    const plural = PLURALS[object["kind"] as string];
-    const path = `/apis/sluice.dev/${version}/${plural}?dryRun=All&fieldValidation=Strict`;
-    const { status, body } = await this.#post(path, JSON.stringify(object));
-    const answer = JSON.parse(body) as Status & JsonObject;
-    const accepted = status === 201;
-    return {
-      accepted,
-      object: accepted ? answer : undefined,
-      status,
-      message: answer.message ?? "",
-      refusals: accepted ? [] : refusalsOf(answer),
-    };
-  }
-
-  close(): void {
-    this.#agent.destroy();
-  }
-
-  #post(path: string, body: string): Promise<{ status: number; body: string }> {
-    const { url, ca, token } = this.#access;
-    return new Promise((resolve, reject) => {
-      const call = request(
-        `${url}${path}`,
-        {
-          method: "POST",
-          agent: this.#agent,
-          ca,
-          headers: {
-            authorization: `Bearer ${token}`,
-            "content-type": "application/json",
-            "content-length": Buffer.byteLength(body),
-          },
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("error", reject);
-          response.on("end", () => {
-            const text = Buffer.concat(chunks).toString();
-            resolve({ status: response.statusCode ?? 0, body: text });
-          });
-        },
-      );
-      call.on("error", reject);
-      call.end(body);
-    });
-  }
+export async function dryRun(
+  cluster: Pick<Cluster, "rest">,
+  object: JsonObject,
+): Promise<Verdict> {
+  const { status, text } = await cluster.rest.send({
+    method: "POST",
+    path: `${collectionOf(object)}?dryRun=All&fieldValidation=Strict`,
+    body: object,
+  });
+  const answer = JSON.parse(text) as Status & JsonObject;
+  const accepted = status === 201;
+  return {
+    accepted,
+    object: accepted ? answer : undefined,
+    status,
+    message: answer.message ?? "",
+    refusals: accepted ? [] : refusalsOf(answer),
+  };
 }
 
 interface Status {
@@ -98,7 +59,7 @@ interface Status {
 }
 
 /** The server says this besides the real refusals when it left its rules out. */
-const NOT_CHECKED = /^Invalid value: null: some validation rules were not checked/;
+const NOT_CHECKED = /some validation rules were not checked/;
 
 function refusalsOf({ message = "", details }: Status): readonly Refusal[] {
   const causes = (details?.causes ?? [])
@@ -113,10 +74,30 @@ function refusalsOf({ message = "", details }: Status): readonly Refusal[] {
 }
 
 /** The moment at which these tests admit objects. */
-export const NOW_MS = Date.UTC(2026, 5, 1);
+const NOW_MS = Date.UTC(2026, 5, 1);
 
-/** What the agent says of the same object; a copy of it is read. */
+/** What the agent says of an object that the API server sent. A copy is read, and filled with defaults. */
 export function admitCopy(object: JsonObject): Admission & { readonly value: JsonObject } {
   const value = structuredClone(object);
-  return { ...admit({ value, origin: { source: "api" } }, NOW_MS), value };
+  return { ...admit({ value, origin: { source: API_SOURCE } }, NOW_MS), value };
+}
+
+/** Fields that the agent refuses, with names as the server writes them: `a.b/c` and not `["b/c"]`. */
+export function refusedFields({ problems }: Admission): readonly string[] {
+  return problems
+    .filter(({ severity }) => severity === "error")
+    .map(({ field = "" }) => field.replaceAll(/\["((?:[^"\\]|\\.)*)"\]/g, ".$1"));
+}
+
+/** Runs work on each item, a few at a time, in their order. */
+export async function forEachOf<T>(
+  items: Iterable<T>,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items[Symbol.iterator]();
+  await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      for (let next = queue.next(); next.done !== true; next = queue.next()) await work(next.value);
+    }),
+  );
 }
