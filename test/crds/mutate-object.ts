@@ -38,7 +38,7 @@ export function mutateObject(random: Random, object: JsonObject): JsonObject {
 
 function changed(random: Random, place: Place): unknown {
   const { value, schema } = place;
-  if (random.chance(0.04)) return null;
+  if (value === null || random.chance(0.04)) return null;
   if (random.chance(0.04)) return random.pick<unknown>(["text", 7, 1.5, true, [], {}, [1], { a: 1 }]);
   if (random.chance(0.08)) return undefined;
   if (Array.isArray(value)) return changedList(random, value as readonly unknown[]);
