@@ -163,7 +163,9 @@ function remedyFor({ code, remedy }: Finding, { source }: Origin): string {
   if (code === "SLUICE_UNKNOWN_FIELD") {
     return "Upgrade this agent: the CRD in the cluster is newer than it; or remove the field";
   }
-  return code === "SLUICE_SCHEMA" ? `${remedy}; or upgrade this agent, if the CRD is newer` : remedy;
+  return code === "SLUICE_SCHEMA"
+    ? `${remedy}; or upgrade this agent, if the CRD is newer`
+    : remedy;
 }
 
 /** Kind and name as far as they can be read, also of an object that cannot be identified. */

@@ -14,7 +14,10 @@ describe("a moment in RFC 3339", () => {
   });
 
   it("of whole seconds too, which is read another way", () => {
-    const seconds = fc.integer({ min: Date.UTC(1, 0, 1) / 1000, max: Date.UTC(9999, 11, 31) / 1000 });
+    const seconds = fc.integer({
+      min: Date.UTC(1, 0, 1) / 1000,
+      max: Date.UTC(9999, 11, 31) / 1000,
+    });
     fc.assert(
       fc.property(seconds, (second) => {
         const text = new Date(second * 1000).toISOString().replace(".000", "");

@@ -31,10 +31,7 @@ export function collectionOf(object: JsonObject): string {
 }
 
 /** Asks the API server whether it would take an object, without creating it. */
-export async function dryRun(
-  cluster: Pick<Cluster, "rest">,
-  object: JsonObject,
-): Promise<Verdict> {
+export async function dryRun(cluster: Pick<Cluster, "rest">, object: JsonObject): Promise<Verdict> {
   const { status, text } = await cluster.rest.send({
     method: "POST",
     path: `${collectionOf(object)}?dryRun=All&fieldValidation=Strict`,
@@ -86,7 +83,9 @@ export function admitCopy(object: JsonObject): Admission & { readonly value: Jso
 export function refusedFields({ problems }: Admission): readonly string[] {
   return problems
     .filter(({ severity }) => severity === "error")
-    .map(({ field = "" }) => field.replaceAll(/\["((?:[^"\\]|\\.)*)"\]/g, ".$1"));
+    .map(({ field = "" }) =>
+      field.replaceAll(/\[("(?:[^"\\]|\\.)*")\]/g, (_, name: string) => `.${JSON.parse(name)}`),
+    );
 }
 
 /** Runs work on each item, a few at a time, in their order. */

@@ -100,7 +100,8 @@ describe("objects that mean nothing are accepted by both, and the agent warns:",
 });
 
 describe("an object too big", () => {
-  const list = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, i) => make(i));
+  const list = <T>(length: number, make: (index: number) => T) =>
+    Array.from({ length }, (_, i) => make(i));
   const v4 = (i: number) => `${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.0/24`;
   const v6 = (i: number) => `2001:db8:1000:2000:3000:4000:5000:${(i + 0x1000).toString(16)}/128`;
   const ending = (i: number) => ({ cidr: v6(i), expiresAt: "2100-01-01T00:00:00Z" });

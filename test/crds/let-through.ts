@@ -84,5 +84,7 @@ export function isLetThrough(problem: Problem, object: JsonObject): boolean {
   const isKnown = letThrough.some(
     (known) => known.code === code && known.field.test(bare) && known.message.test(message),
   );
-  return isKnown || (JSON.stringify(object).includes("null") && /^is empty$|^null is/.test(message));
+  return (
+    isKnown || (JSON.stringify(object).includes("null") && /^is empty$|^null is/.test(message))
+  );
 }

@@ -20,19 +20,29 @@ export const ruleCases: Readonly<Record<string, readonly Break[]>> = {
     () => ({ key: "role", operator: "Exists", values: ["edge"] }),
     () => ({ key: "role", operator: "DoesNotExist", values: ["edge"] }),
   ],
-  "looks like a regular expression": ["^eth0", "eth0$", "(eth|ens)0", "eth[0-9]", "eth\\d", "e{2}"]
-    .map((glob) => () => glob),
+  "looks like a regular expression": [
+    "^eth0",
+    "eth0$",
+    "(eth|ens)0",
+    "eth[0-9]",
+    "eth\\d",
+    "e{2}",
+  ].map((glob) => () => glob),
   "has a slash, colon or blank": ["eth0/1", "eth0:1", "eth 0", "eth0\t"].map((glob) => () => glob),
   "is longer than the 15 characters of an interface name": [() => "enp0s31f6enp0s31"],
   "leaves no time to confirm": [() => "0s", () => "0h0m0ms"],
   "action Limit needs a rateLimit": [() => ({ name: "a", action: "Limit" })],
-  "rateLimit belongs to action Limit only": ["Accept", "Drop", "Pass"].map(
-    (action) => () => ({ name: "a", action, rateLimit: { packetsPerSecond: 1 } }),
-  ),
+  "rateLimit belongs to action Limit only": ["Accept", "Drop", "Pass"].map((action) => () => ({
+    name: "a",
+    action,
+    rateLimit: { packetsPerSecond: 1 },
+  })),
   "action Redirect needs a redirect": [() => ({ name: "a", action: "Redirect" })],
-  "redirect belongs to action Redirect only": ["Accept", "Drop", "Pass"].map(
-    (action) => () => ({ name: "a", action, redirect: { cpus: [1] } }),
-  ),
+  "redirect belongs to action Redirect only": ["Accept", "Drop", "Pass"].map((action) => () => ({
+    name: "a",
+    action,
+    redirect: { cpus: [1] },
+  })),
   "the name default stands for the policy's defaultAction": [
     () => ({ name: "default", action: "Drop" }),
   ],
@@ -82,15 +92,15 @@ export const ruleCases: Readonly<Record<string, readonly Break[]>> = {
     () => ({ tcp: {}, udp: {} }),
     () => ({ sctp: {}, icmp: {}, icmpv6: {}, protocol: 1 }),
   ],
-  "exactly one of number and range is needed": [
-    () => ({}),
-    () => ({ number: 1, range: ports }),
-  ],
+  "exactly one of number and range is needed": [() => ({}), () => ({ number: 1, range: ports })],
   "a flag is in set and in unset": [
     () => ({ set: ["SYN", "FIN"], unset: ["FIN"] }),
     () => ({ set: ["SYN"], unset: ["ACK", "SYN"] }),
   ],
-  "the port range runs backwards": [() => ({ start: 2, end: 1 }), () => ({ start: 65_535, end: 0 })],
+  "the port range runs backwards": [
+    () => ({ start: 2, end: 1 }),
+    () => ({ start: 65_535, end: 0 }),
+  ],
   "exactly one of packetsPerSecond and bytesPerSecond is needed": [
     () => ({}),
     () => ({ burst: 3 }),

@@ -98,20 +98,31 @@ describe("what one of them refuses, the other refuses too, at the same field:", 
   it("every notable text in every field of text, and number in every field of numbers", async () => {
     const seen = new Set<string>();
     const mutants = completeObjects.flatMap(placesIn).flatMap((place) => {
-      // `to` has the schema of `from`, and udp and sctp have the ports of tcp.
-      const isTwin = /\.(to|udp|sctp)\b/.test(place.schemaPath);
-      if (isTwin || seen.has(place.schemaPath)) return [];
+      // The same schemas stand elsewhere, and of an enum all texts but its own are wrong.
+      const isTwin = /\.(to|udp|sctp|nodes)\b/.test(place.schemaPath);
+      const { type, enum: values } = place.schema;
+      if (isTwin || values !== undefined || seen.has(place.schemaPath)) return [];
       seen.add(place.schemaPath);
-      const { type } = place.schema;
-      const values = type === "string" ? TEXTS : type === "integer" ? NUMBERS : [];
-      return values.map((value) => replaceAt(place.object, place.path, value));
+      const tried = type === "string" ? TEXTS : type === "integer" ? NUMBERS : [];
+      return tried.map((value) => replaceAt(place.object, place.path, value));
     });
-    assert.ok(mutants.length > 1000, `${mutants.length}`);
+    assert.ok(mutants.length > 800, `${mutants.length}`);
     await forEachOf(mutants, async (mutant) => void (await assertAgree(mutant)));
   });
 
   it("names of objects", async () => {
-    for (const name of ["a", "a.b", "a-b", "A", "a_b", "-a", "a.", "é", "a".repeat(253), "a".repeat(254)]) {
+    for (const name of [
+      "a",
+      "a.b",
+      "a-b",
+      "A",
+      "a_b",
+      "-a",
+      "a.",
+      "é",
+      "a".repeat(253),
+      "a".repeat(254),
+    ]) {
       for (const object of completeObjects) {
         await assertAgree({ ...object, metadata: { name } });
       }
