@@ -85,21 +85,23 @@ function project(
   }
 }
 
-/** Values inside a value, counted no further than to a limit. */
+/** Values inside a value, itself included, counted not much further than to a limit. */
 function countValues(value: unknown, limit: number): number {
   if (typeof value !== "object" || value === null) return 1;
-  let count = 1;
   if (Array.isArray(value)) {
-    for (const inner of value as readonly unknown[]) {
-      if (count >= limit) break;
-      count += countValues(inner, limit - count);
+    const list = value as readonly unknown[];
+    let count = 1 + list.length;
+    for (let index = 0; index < list.length && count < limit; index++) {
+      const inner = list[index];
+      if (typeof inner === "object") count += countValues(inner, limit - count) - 1;
     }
-  } else {
-    // No list of the fields: a set has 50,000 objects.
-    for (const name in value) {
-      if (count >= limit) break;
-      count += countValues((value as Readonly<Record<string, unknown>>)[name], limit - count);
-    }
+    return count;
+  }
+  let count = 1;
+  // Without a list of the fields: a set has 50,000 objects.
+  for (const name in value) {
+    if (count >= limit) break;
+    count += countValues((value as Readonly<Record<string, unknown>>)[name], limit - count);
   }
   return count;
 }
@@ -203,8 +205,10 @@ function inOrder(value: unknown): unknown {
     const list = value as readonly unknown[];
     let copy: unknown[] | undefined;
     for (let index = 0; index < list.length; index++) {
-      const ordered = inOrder(list[index]);
-      if (ordered !== list[index]) (copy ??= [...list])[index] = ordered;
+      const item = list[index];
+      if (typeof item !== "object") continue;
+      const ordered = inOrder(item);
+      if (ordered !== item) (copy ??= [...list])[index] = ordered;
     }
     return copy ?? list;
   }
