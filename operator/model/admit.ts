@@ -134,7 +134,7 @@ function specSchema(schema: JsonSchema): JsonSchema {
 
 function toProblem(finding: Finding, document: ManifestDocument, identity: Identity): Problem {
   const { severity, code, path, message } = finding;
-  const remedy = remedyFor(finding, document.origin);
+  const remedy = remedyFor(finding, document.origin, identity);
   const line = document.lineOf?.(path);
   return {
     severity,
@@ -152,8 +152,9 @@ function toProblem(finding: Finding, document: ManifestDocument, identity: Ident
  * The API server drops fields that its CRD does not have, and refuses values that its CRD does not
  * allow: what arrives nevertheless is of a newer CRD than the one that this agent was built with.
  */
-function remedyFor({ code, remedy }: Finding, { source }: Origin): string {
-  if (source !== API_SOURCE) return remedy;
+function remedyFor({ code, remedy }: Finding, { source }: Origin, identity: Identity): string {
+  const hasCrd = identity.type === "known" && findCrd(identity.kind) !== undefined;
+  if (source !== API_SOURCE || !hasCrd) return remedy;
   if (code === "SLUICE_UNKNOWN_FIELD") {
     return "Upgrade this agent: the CRD in the cluster is newer than it; or remove the field";
   }

@@ -3,7 +3,10 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "yaml";
+import type { KubeObject } from "../../operator/kube/object.js";
 import type { Problem } from "../../operator/model/records.js";
+import { kubernetesKinds } from "../../operator/source/kubernetes-kinds.js";
+import { KubernetesObjects } from "../../operator/source/kubernetes-objects.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import type { JsonObject } from "./complete-objects.js";
 import { admitCopy, collectionOf, dryRun } from "./dry-run.js";
@@ -100,6 +103,24 @@ describe("a CRD that is newer than the agent", () => {
       },
     ]);
     assert.ok(admitCopy(await read("plain")).admitted);
+  });
+
+  it("leaves the last good version of an object in force, and the problem says which", async () => {
+    const kind = kubernetesKinds.find((known) => known.kind === "XdpPolicy");
+    assert.ok(kind);
+    const objects = new KubernetesObjects(kind);
+    await create(policy("v1alpha1", "changed", {}));
+    const event = objects.upsert((await read("changed")) as KubeObject, Date.now());
+    assert.equal(event?.type, "upsert");
+
+    const body = JSON.stringify([{ op: "add", path: "/spec/ingress/0/ttl", value: 255 }]);
+    await cluster.kubectl(["patch", "xp", "changed", "--type=json", "-p", body]);
+    const changed = (await read("changed")) as KubeObject;
+    assert.equal(changed.metadata.generation, 2);
+    assert.equal(objects.upsert(changed, Date.now()), undefined);
+    const [problem] = objects.problems();
+    assert.equal(problem?.code, "SLUICE_UNKNOWN_FIELD");
+    assert.equal(problem.keptGeneration, 1);
   });
 
   it("may allow a value more, which is refused in the same way", async () => {
