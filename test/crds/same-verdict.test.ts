@@ -15,7 +15,7 @@ import { placesIn, replaceAt } from "./places.js";
 const EXAMPLES = new URL("../../../examples/policies/", import.meta.url);
 const SEED = 11;
 const WORLDS = 60;
-const MUTANTS = 800;
+const MUTANTS = 500;
 
 let cluster: Cluster;
 before(async () => {
