@@ -82,6 +82,37 @@ describe("a policy is refused", () => {
   });
 });
 
+describe("an object of the API server that the schema here refuses is of a newer CRD:", () => {
+  const spec = { priority: 1, mode: "Learn", ttl: 3 };
+  const admitFrom = (source: string) =>
+    admit(
+      {
+        value: {
+          apiVersion: "sluice.dev/v1alpha1",
+          kind: "XdpPolicy",
+          metadata: { name: "edge", labels: { a: "b" }, managedFields: [] },
+          spec,
+        },
+        origin: { source },
+      },
+      NOW_MS,
+    );
+
+  it("the remedy is a newer agent, for a field that would be ignored would widen its rule", () => {
+    const { admitted, problems } = admitFrom("api");
+    assert.equal(admitted, undefined);
+    const remedies = new Map(problems.map(({ field, remedy }) => [field, remedy]));
+    assert.match(remedies.get("spec.ttl") ?? "", /^Upgrade this agent: the CRD .* is newer/);
+    assert.match(remedies.get("spec.mode") ?? "", /or upgrade this agent, if the CRD is newer$/);
+  });
+
+  it("and of a manifest it is not", () => {
+    const { admitted, problems } = admitFrom("edge.yaml");
+    assert.equal(admitted, undefined);
+    for (const { remedy } of problems) assert.doesNotMatch(remedy, /upgrade/i);
+  });
+});
+
 describe("all problems of an object are told", () => {
   it("those of the schema, of its rules and of the projection in one go", () => {
     const admission = admitYaml(`

@@ -4,10 +4,11 @@ import { fault, quote } from "./finding.js";
 import type { JsonSchema, ValidationRule } from "./schema.js";
 
 /**
- * Rules on the text of addresses use functions that only the API server has. The projection reads
- * these texts itself, refuses the same ones, and offers the canonical form.
+ * Rules with functions that only the API server has: on the text of addresses, and on sets, which
+ * cost less there than a rule in plain CEL. The projection reads these fields itself, refuses the
+ * same ones, and says which entry is wrong and what to write instead.
  */
-const SERVER_FUNCTIONS = /\b(isCIDR|cidr|isIP|ip)\(|\bip\.isCanonical\(/;
+const SERVER_FUNCTIONS = /\b(isCIDR|cidr|isIP|ip)\(|\bip\.isCanonical\(|\bsets\./;
 
 const environment = new Environment().registerVariable("self", "dyn");
 

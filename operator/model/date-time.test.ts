@@ -13,6 +13,20 @@ describe("a moment in RFC 3339", () => {
     );
   });
 
+  it("of whole seconds too, which is read another way", () => {
+    const seconds = fc.integer({
+      min: Date.UTC(1, 0, 1) / 1000,
+      max: Date.UTC(9999, 11, 31) / 1000,
+    });
+    fc.assert(
+      fc.property(seconds, (second) => {
+        const text = new Date(second * 1000).toISOString().replace(".000", "");
+        assert.equal(parseDateTime(text), second * 1000);
+      }),
+    );
+    assert.equal(parseDateTime("0001-02-03T04:05:06Z"), new Date("0001-02-03T04:05:06Z").getTime());
+  });
+
   it("may have an offset and a fraction", () => {
     const noon = Date.UTC(2026, 11, 31, 12);
     assert.equal(parseDateTime("2026-12-31T13:30:00+01:30"), noon);

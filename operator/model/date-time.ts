@@ -7,6 +7,60 @@ const RFC_3339 =
  * @returns milliseconds since the epoch, undefined when the text is no moment
  */
 export function parseDateTime(text: string): number | undefined {
+  return readWholeSecond(text) ?? parseAny(text);
+}
+
+/**
+ * Reads `2026-12-31T00:00:00Z` without allocating: a set may have 50,000 of these.
+ *
+ * @returns undefined for all other forms, and for days that only a calendar knows to be there
+ */
+function readWholeSecond(text: string): number | undefined {
+  if (
+    text.length !== 20 ||
+    text.charCodeAt(4) !== DASH ||
+    text.charCodeAt(7) !== DASH ||
+    text.charCodeAt(10) !== UPPER_T ||
+    text.charCodeAt(13) !== COLON ||
+    text.charCodeAt(16) !== COLON ||
+    text.charCodeAt(19) !== UPPER_Z
+  ) {
+    return undefined;
+  }
+  const century = twoDigits(text, 0);
+  const yearOfCentury = twoDigits(text, 2);
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  const hour = twoDigits(text, 11);
+  const minute = twoDigits(text, 14);
+  const second = twoDigits(text, 17);
+  // Date.UTC takes years below 100 for those of the last century.
+  const isPlain = century >= 1 && yearOfCentury >= 0 && month >= 1 && month <= 12;
+  const isDay = day >= 1 && day <= 28;
+  if (!isPlain || !isDay || !isBelow(hour, 24) || !isBelow(minute, 60) || !isBelow(second, 60)) {
+    return undefined;
+  }
+  return Date.UTC(century * 100 + yearOfCentury, month - 1, day, hour, minute, second);
+}
+
+const DIGIT_0 = 48;
+const DASH = 45;
+const COLON = 58;
+const UPPER_T = 84;
+const UPPER_Z = 90;
+
+/** −1 when they are none. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - DIGIT_0;
+  const ones = text.charCodeAt(at + 1) - DIGIT_0;
+  return isBelow(tens, 10) && isBelow(ones, 10) ? tens * 10 + ones : -1;
+}
+
+function isBelow(value: number, limit: number): boolean {
+  return value >= 0 && value < limit;
+}
+
+function parseAny(text: string): number | undefined {
   const match = RFC_3339.exec(text);
   if (match === null) return undefined;
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [

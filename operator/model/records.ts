@@ -3,9 +3,12 @@
  * Meanings are defined in docs/xdp-policy.md.
  */
 
+/** `source` of an object that came from the API server. */
+export const API_SOURCE = "api";
+
 /** Where an object came from, for messages: a file and line, or an API server object. */
 export interface Origin {
-  /** Path as the user gave it, or "api". */
+  /** Path as the user gave it, or {@link API_SOURCE}. */
   readonly source: string;
   /** 1-based line of the document's first line; absent for API objects. */
   readonly line?: number;

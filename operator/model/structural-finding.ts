@@ -1,4 +1,6 @@
 import type { ErrorObject } from "ajv";
+import { PEER_CIDR } from "./cidr.js";
+import { explainCidr } from "./cidr-fault.js";
 import { type FieldPath, type Finding, fault, quote } from "./finding.js";
 import { nearest } from "./nearest.js";
 import type { JsonSchema } from "./schema.js";
@@ -119,8 +121,15 @@ const PATTERN_REMEDIES: readonly (readonly [start: string, remedy: string])[] = 
   ["^[^/:", "Interface names have no slash, colon or blank"],
 ];
 
+/** How the pattern of CIDRs begins; what it refuses can be explained better than by the pattern. */
+const CIDR_PATTERN = "^((25[0-5]|";
+
 function notInPattern(schema: JsonSchema, path: FieldPath, data: unknown): Finding {
   const pattern = schema.pattern ?? "";
+  if (pattern.startsWith(CIDR_PATTERN)) {
+    const { message, remedy } = explainCidr(String(data), PEER_CIDR);
+    return fault("SLUICE_CIDR", path, message, remedy);
+  }
   const known = PATTERN_REMEDIES.find(([start]) => pattern.startsWith(start));
   return fault(
     "SLUICE_SCHEMA",

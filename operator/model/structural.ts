@@ -18,8 +18,6 @@ export function compileStructural(schema: JsonSchema): (value: unknown) => reado
     strictRequired: false,
     formats: {
       "date-time": (text: string) => parseDateTime(text) !== undefined,
-      // The projection reads CIDRs, and says what to write instead.
-      cidr: true,
       // Whole numbers of JSON are exact up to 2^53; the bounds of the schema are below that.
       int64: true,
     },
@@ -38,11 +36,15 @@ export function compileStructural(schema: JsonSchema): (value: unknown) => reado
   };
 }
 
-/** The schema with unknown fields refused wherever the API server would drop them. */
+/**
+ * The schema with unknown fields refused wherever the API server would drop them. Patterns of
+ * moments are left out: they only make the server as strict as the check of the format is here.
+ */
 function closed(schema: JsonSchema): JsonSchema {
-  const { properties, items, additionalProperties } = schema;
+  const { properties, items, additionalProperties, pattern, ...others } = schema;
   return {
-    ...schema,
+    ...others,
+    ...(pattern !== undefined && schema.format !== "date-time" && { pattern }),
     ...(properties !== undefined && {
       properties: Object.fromEntries(
         Object.entries(properties).map(([name, property]) => [name, closed(property)]),

@@ -187,9 +187,9 @@ describe("each CEL rule", () => {
     }
   });
 
-  it("can be evaluated in process, but for the texts of addresses, which the projection reads", () => {
+  it("can be evaluated in process, but for texts of addresses and TCP flags, which the projection reads", () => {
     const environment = new Environment().registerVariable("self", "dyn");
-    const isServerOnly = (rule: string) => /isCIDR|isIP/.test(rule);
+    const isServerOnly = (rule: string) => /isCIDR|isIP|sets\./.test(rule);
     for (const { rule } of rules) {
       if (!isServerOnly(rule)) assert.deepEqual(environment.check(rule).error, undefined, rule);
     }
@@ -200,6 +200,7 @@ describe("each CEL rule", () => {
         "XdpCidrSet.spec.expiring[].cidr",
         "XdpPolicy.spec.ingress[].from[].cidr",
         "XdpPolicy.spec.ingress[].to[].cidr",
+        "XdpPolicy.spec.ingress[].protocols[].tcp.flags",
       ],
     );
   });

@@ -41,7 +41,8 @@ function policyManifest(policy: XdpPolicyRecord): object {
     spec: {
       priority: policy.priority,
       nodeSelector: policy.nodeSelector,
-      ...(policy.interfaces.length > 0 && { interfaces: policy.interfaces }),
+      // Worlds may name one twice, which the schema refuses and which means nothing.
+      ...(policy.interfaces.length > 0 && { interfaces: [...new Set(policy.interfaces)] }),
       mode: policy.mode,
       defaultAction: policy.defaultAction,
       ingress: policy.rules.map(ruleSpec),
