@@ -2,11 +2,11 @@ import { type KubeObject, keyOf } from "../kube/object.js";
 import { admit } from "../model/admit.js";
 import { KNOWN_KINDS, type Kind } from "../model/identify.js";
 import { recordOf } from "../model/projection.js";
-import type { ObjectRecord, Origin, Problem } from "../model/records.js";
+import { API_SOURCE, type ObjectRecord, type Origin, type Problem } from "../model/records.js";
 import type { HeldObjects } from "./held-objects.js";
 import type { ObjectEvent } from "./source.js";
 
-const origin: Origin = { source: "api" };
+const origin: Origin = { source: API_SOURCE };
 
 /** What is known of one object of the API server. */
 interface Held {

@@ -2,13 +2,13 @@ import { type KubeObject, keyOf } from "../kube/object.js";
 import type { Interner } from "../model/interner.js";
 import { type ClusterKind, projectClusterObject } from "../model/project-cluster.js";
 import { recordOf } from "../model/projection.js";
-import type { Origin, Problem } from "../model/records.js";
+import { API_SOURCE, type Origin, type Problem } from "../model/records.js";
 import type { ClusterRecord } from "../model/records-cluster.js";
 import { isSameRecord } from "../model/same-record.js";
 import type { HeldObjects } from "./held-objects.js";
 import type { ObjectEvent } from "./source.js";
 
-const origin: Origin = { source: "api" };
+const origin: Origin = { source: API_SOURCE };
 
 /** Objects of a kind that is Kubernetes' own. The last good version of what is refused stays. */
 export class HeldRecords implements HeldObjects {

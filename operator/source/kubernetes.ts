@@ -4,7 +4,7 @@ import { type KubeObject, keyOf } from "../kube/object.js";
 import { Reflector, type WatchState } from "../kube/reflector.js";
 import { isKind, type Kind } from "../model/identify.js";
 import { Interner } from "../model/interner.js";
-import type { Problem } from "../model/records.js";
+import { API_SOURCE, type Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 import type { HeldObjects } from "./held-objects.js";
 import { apiServerEndpoints, type KubernetesKind, policyKinds } from "./kubernetes-kinds.js";
@@ -218,7 +218,7 @@ function connectionProblem(
   return {
     severity: "error",
     code: error.code,
-    origin: { source: "api" },
+    origin: { source: API_SOURCE },
     message,
     remedy: (isMissing ? "Install the CRDs of this version" : error.remedy) ?? "It is tried again",
   };
@@ -228,7 +228,7 @@ function noNode(name: string): Problem {
   return {
     severity: "error",
     code: "SLUICE_NO_NODE",
-    origin: { source: "api" },
+    origin: { source: API_SOURCE },
     kind: "Node",
     name,
     message: "is not there: policies with a nodeSelector act by the labels it last had",

@@ -5,8 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "yaml";
 import type { KubeObject } from "../../operator/kube/object.js";
 import type { Problem } from "../../operator/model/records.js";
-import { kubernetesKinds } from "../../operator/source/kubernetes-kinds.js";
-import { KubernetesObjects } from "../../operator/source/kubernetes-objects.js";
+import { HeldManifests } from "../../operator/source/held-manifests.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import type { JsonObject } from "./complete-objects.js";
 import { admitCopy, collectionOf, dryRun } from "./dry-run.js";
@@ -106,9 +105,7 @@ describe("a CRD that is newer than the agent", () => {
   });
 
   it("leaves the last good version of an object in force, and the problem says which", async () => {
-    const kind = kubernetesKinds.find((known) => known.kind === "XdpPolicy");
-    assert.ok(kind);
-    const objects = new KubernetesObjects(kind);
+    const objects = new HeldManifests("XdpPolicy", { hasGeneration: true });
     await create(policy("v1alpha1", "changed", {}));
     const event = objects.upsert((await read("changed")) as KubeObject, Date.now());
     assert.equal(event?.type, "upsert");
