@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
+import { ensureClusterTools } from "./cluster-tools.mjs";
 import { findProgram, root, runMain, runOrFail, StepError } from "./run.mjs";
 import { distribution, missingPackages, packageNames } from "./system-packages.mjs";
 
@@ -11,7 +12,7 @@ import { distribution, missingPackages, packageNames } from "./system-packages.m
 const bpffs = "/sys/fs/bpf";
 
 /**
- * Makes this machine ready: system packages, npm packages, bpffs, build. Does only what is missing, so
+ * Makes this machine ready: system packages, npm packages, bpffs, cluster tools, build. Does only what is missing, so
  * that a second call takes about a second.
  *
  * @param {Purpose} purpose
@@ -25,6 +26,7 @@ export async function setUp(purpose) {
   installSystemPackages(purpose);
   installNpmPackages();
   if (purpose !== "build") mountBpffs();
+  if (purpose === "test" || purpose === "bench") ensureClusterTools();
   await build([]);
 }
 

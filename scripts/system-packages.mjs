@@ -1,6 +1,7 @@
 // @ts-check
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { installedGos } from "./cluster-tools/go.mjs";
 import { findProgram } from "./run.mjs";
 
 /** @typedef {"build" | "start" | "test" | "bench"} Purpose */
@@ -91,6 +92,18 @@ const systemPackages = [
     debian: "xdp-tools",
     why: "xdp-filter, measured beside Sluice",
     isPresent: program("xdp-filter"),
+    purposes: ["test", "bench"],
+  },
+  {
+    debian: "golang-go",
+    why: "builds etcd, kube-apiserver and the like",
+    isPresent: () => installedGos().length > 0,
+    purposes: ["test", "bench"],
+  },
+  {
+    debian: "openssl",
+    why: "certificates of the API server",
+    isPresent: program("openssl"),
     purposes: ["test", "bench"],
   },
   {
