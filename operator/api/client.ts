@@ -88,7 +88,8 @@ export function createClient(
         }
         for await (const line of lines(response)) yield JSON.parse(line) as EventLine;
       } catch (error) {
-        if (signal?.aborted !== true) throw isSystemError(error) ? unreachable(error, route) : error;
+        if (signal?.aborted !== true)
+          throw isSystemError(error) ? unreachable(error, route) : error;
       } finally {
         response?.destroy();
       }
@@ -226,7 +227,11 @@ export function unreachable(cause: unknown, { where, remedy }: AgentPlace): Erro
     case "ENOENT":
       return apiError("SLUICE_AGENT_UNREACHABLE", `${tried}: there is no such socket`, options);
     case "ECONNREFUSED":
-      return apiError("SLUICE_AGENT_UNREACHABLE", `${tried}: nobody listens, it was killed`, options);
+      return apiError(
+        "SLUICE_AGENT_UNREACHABLE",
+        `${tried}: nobody listens, it was killed`,
+        options,
+      );
     case "EACCES":
     case "EPERM":
       return apiError("SLUICE_AGENT_DENIED", `${tried}: no permission`, { cause });

@@ -1,4 +1,5 @@
 import type { ApiClient } from "../api/client.js";
+import type { KubeClient } from "../kube/client.js";
 import { SluiceError } from "../errors.js";
 import { usageError } from "./errors.js";
 import { printable } from "./visible.js";
@@ -31,6 +32,8 @@ export interface Agents {
   /** Answers name their node. */
   readonly isCluster: boolean;
   readonly all: readonly Agent[];
+  /** The cluster's API server. */
+  readonly kube?: KubeClient;
   /** Asks all at the same time, some at once. Errors that are no SluiceError are thrown. */
   ask<T>(call: (client: ApiClient, node: string) => Promise<T>): Promise<Answers<T>>;
   /**
@@ -38,7 +41,9 @@ export interface Agents {
    *
    * @throws SluiceError of the first agent when none answers
    */
-  answers<T>(call: (client: ApiClient, node: string) => Promise<T>): Promise<readonly NodeAnswer<T>[]>;
+  answers<T>(
+    call: (client: ApiClient, node: string) => Promise<T>,
+  ): Promise<readonly NodeAnswer<T>[]>;
   /** Rows of all agents; in a cluster each with its `node`. Errors as `answers`. */
   rows<T extends object>(
     call: (client: ApiClient) => Promise<readonly T[]>,
@@ -56,9 +61,10 @@ export type NodeRow<T> = T & { readonly node?: string };
 
 export interface AgentsOptions {
   readonly isCluster: boolean;
+  /** Ends with the agents. */
+  readonly kube?: KubeClient;
   /** Told once per agent that cannot be asked. */
   onFailure?(text: string): void;
-  onClose?(): void;
 }
 
 /** Each takes a connection of the API server and of a kubelet. */
@@ -69,6 +75,7 @@ export function createAgents(all: readonly Agent[], options: AgentsOptions): Age
   const agents: Agents = {
     isCluster: options.isCluster,
     all,
+    ...(options.kube !== undefined && { kube: options.kube }),
     async ask<T>(call: (client: ApiClient, node: string) => Promise<T>) {
       const answers: NodeAnswer<T>[] = [];
       const failures: NodeFailure[] = [];
@@ -112,7 +119,7 @@ export function createAgents(all: readonly Agent[], options: AgentsOptions): Age
     },
     close() {
       for (const { client } of all) if (!(client instanceof SluiceError)) client.close();
-      options.onClose?.();
+      options.kube?.close();
     },
   };
   return agents;

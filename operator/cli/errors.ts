@@ -8,7 +8,10 @@ const cliCodes = {
   SLUICE_ABORTED: "Nothing was changed",
   SLUICE_NO_AGENTS:
     "Install Sluice with its chart, or name the namespace of the agents with --namespace",
-  SLUICE_BLOCK_FULL: "Take some back with kubectl sluice unblock, or make an XdpCidrSet of your own",
+  SLUICE_BLOCK_FULL:
+    "Take some back with kubectl sluice unblock, or make an XdpCidrSet of your own",
+  SLUICE_BLOCK_UNUSED:
+    "Delete the XdpPolicy sluice-blocked, and it is made anew; or add the rule to it",
   SLUICE_NOBODY_WAITS: "kubectl sluice status --node NODE shows the policies that wait",
 } as const satisfies Record<SluiceErrorCode, string>;
 

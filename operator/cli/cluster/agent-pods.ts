@@ -109,7 +109,9 @@ function toAgentPod(node: string, pod: V1Pod): AgentPod {
 function containerOf({ metadata, spec }: V1Pod): string {
   const names = spec?.containers.map(({ name }) => name) ?? [];
   const marked = metadata?.annotations?.["kubectl.kubernetes.io/default-container"];
-  return [marked, "agent", names[0]].find((name) => name !== undefined && names.includes(name)) ?? "";
+  return (
+    [marked, "agent", names[0]].find((name) => name !== undefined && names.includes(name)) ?? ""
+  );
 }
 
 function problemOf({ metadata, status }: V1Pod): string | undefined {

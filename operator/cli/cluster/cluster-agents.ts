@@ -32,7 +32,7 @@ export async function openClusterAgents(
   try {
     const pods = await findSelectedPods(cluster, options);
     const all = pods.map((pod) => ({ node: pod.node, client: clientOf(cluster.connection, pod) }));
-    return createAgents(all, { isCluster: true, onFailure, onClose: () => cluster.kube.close() });
+    return createAgents(all, { isCluster: true, onFailure, kube: cluster.kube });
   } catch (error) {
     cluster.kube.close();
     throw error;
@@ -77,7 +77,13 @@ function clientOf(connection: KubeConnection, pod: AgentPod): ApiClient | Sluice
       connect: () =>
         openExec(
           connection,
-          { namespace, pod: name, container, command: [...sluicectlInPod, "connect"], hasInput: true },
+          {
+            namespace,
+            pod: name,
+            container,
+            command: [...sluicectlInPod, "connect"],
+            hasInput: true,
+          },
           { userAgent, timeoutMs: callTimeoutMs, errorOfExit },
         ),
     },
@@ -88,7 +94,8 @@ function clientOf(connection: KubeConnection, pod: AgentPod): ApiClient | Sluice
 /** sluicectl's own words where it said some: `error: cannot reach the agent at …: there is no such socket`. */
 function reasonOf({ code, message, stderr }: ExecExit): string {
   const first = stderr.split("\n", 1)[0] ?? "";
-  if (code === exitCodes.unreachable) return first.replace(/^error: (cannot reach the agent )?/, "");
+  if (code === exitCodes.unreachable)
+    return first.replace(/^error: (cannot reach the agent )?/, "");
   const how = code === undefined ? message : `sluicectl connect ended with exit code ${code}`;
   return first === "" ? how : `${how}: ${first}`;
 }

@@ -10,8 +10,8 @@ export interface NodeLine {
 }
 
 /**
- * Events of all agents as they come, each agent's in its order. A slow reader slows each agent's stream by itself. In a
- * cluster an agent that fails is told, and the others go on.
+ * Events of all agents as they come, each agent's in its order. A slow reader slows each agent's stream by itself. An
+ * agent that fails is told, and the others go on.
  *
  * @throws SluiceError of the agent that failed last, when all have failed
  */
@@ -20,59 +20,57 @@ export async function* mergeEvents(
   signal: AbortSignal,
   output: Output,
 ): AsyncGenerator<NodeLine> {
+  const { all } = agents;
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) stop.abort();
-  /** The next line of each agent that still has a stream. */
-  const pending = new Map<Agent, Promise<Next>>();
-  const streams = new Map<Agent, AsyncIterator<EventLine>>();
-  let failure: SluiceError | undefined;
-  let hasStream = false;
-  const advance = (agent: Agent) => {
-    const stream = streams.get(agent);
-    if (stream !== undefined) pending.set(agent, nextOf(agent, stream));
+  /** At most one line of each agent: it reads on when that was taken. */
+  const waiting: { readonly next: NodeLine; readonly goOn: () => void }[] = [];
+  let wake = () => {};
+  let running = all.length;
+  const failures: unknown[] = [];
+  const follow = async ({ node, client }: Agent) => {
+    try {
+      if (client instanceof SluiceError) throw client;
+      for await (const line of client.events(stop.signal)) {
+        await new Promise<void>((goOn) => {
+          waiting.push({ next: { node, line }, goOn });
+          wake();
+        });
+      }
+    } catch (error) {
+      failures.push(error);
+      if (error instanceof SluiceError && all.length > 1) {
+        output.note(`${node}: ${printable(error.problem)}`);
+      }
+    } finally {
+      running--;
+      wake();
+    }
   };
+  const followed = all.map(follow);
   try {
-    for (const agent of agents.all) {
-      if (agent.client instanceof SluiceError) {
-        failure = agent.client;
-        if (agents.all.length > 1) output.note(`${agent.node}: ${printable(failure.problem)}`);
+    while (running > 0 || waiting.length > 0) {
+      const first = waiting.shift();
+      if (first === undefined) {
+        await new Promise<void>((resolve) => (wake = resolve));
         continue;
       }
-      streams.set(agent, agent.client.events(stop.signal)[Symbol.asyncIterator]());
-      advance(agent);
+      first.goOn();
+      yield first.next;
     }
-    while (pending.size > 0) {
-      const next = await Promise.race(pending.values());
-      const { agent } = next;
-      pending.delete(agent);
-      if ("error" in next) {
-        if (!(next.error instanceof SluiceError)) throw next.error;
-        failure = next.error;
-        if (agents.all.length > 1) output.note(`${agent.node}: ${printable(failure.problem)}`);
-      } else if (next.result.done !== true) {
-        hasStream = true;
-        yield { node: agent.node, line: next.result.value };
-        advance(agent);
-      }
-    }
-    if (failure !== undefined && !(hasStream && agents.isCluster)) throw failure;
+    const unknown = failures.find((error) => !(error instanceof SluiceError));
+    if (unknown !== undefined) throw unknown;
+    if (failures.length === all.length) throw failures.at(-1);
   } finally {
     signal.removeEventListener("abort", onAbort);
     stop.abort();
-    await Promise.allSettled(pending.values());
-  }
-}
-
-type Next =
-  | { readonly agent: Agent; readonly result: IteratorResult<EventLine> }
-  | { readonly agent: Agent; readonly error: unknown };
-
-async function nextOf(agent: Agent, stream: AsyncIterator<EventLine>): Promise<Next> {
-  try {
-    return { agent, result: await stream.next() };
-  } catch (error) {
-    return { agent, error };
+    // What they have read until they see that is dropped.
+    wake = () => {
+      for (const { goOn } of waiting.splice(0)) goOn();
+    };
+    wake();
+    await Promise.all(followed);
   }
 }

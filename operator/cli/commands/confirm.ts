@@ -40,7 +40,9 @@ export function confirmCommand(cli: Cli): Command {
 async function confirmWhereItWaits(agents: Agents, policy: string): Promise<readonly string[]> {
   const answers = await agents.answers(async (client) => {
     const { policies } = await client.call("status");
-    const waits = policies.some(({ name, confirmBy }) => name === policy && confirmBy !== undefined);
+    const waits = policies.some(
+      ({ name, confirmBy }) => name === policy && confirmBy !== undefined,
+    );
     if (!waits) return false;
     try {
       await client.call("confirm", { policy });

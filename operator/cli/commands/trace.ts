@@ -66,23 +66,27 @@ export function traceCommand(cli: Cli): Command {
     .addOption(
       new Option("--expect <verdict>", "exit with 4 when the verdict is another").choices(verdicts),
     )
-    .addHelpText("after", examples(cli.mode === "node" ? "sluicectl trace" : "kubectl sluice trace --node NODE"))
+    .addHelpText(
+      "after",
+      examples(cli.mode === "node" ? "sluicectl trace" : "kubectl sluice trace --node NODE"),
+    )
     .action((words: readonly string[], options: TraceOptions) =>
       withAgents(cli, options, async ({ agents, output }) => {
-      const client = agents.only();
-      const frame = readFrame(words, options, output);
-      const where = options.interface ?? (await onlyInterface(client, programName(cli)));
-      const result = await client.call("trace", {
-        frame: frame.toString("base64"),
-        interface: where,
-      });
-      output.show({ ...result, frame: frame.toString("hex") }, () =>
-        traceText(result, frame, output),
-      );
-      if (options.expect !== undefined && options.expect !== result.verdict) {
-        cli.exitCode = exitCodes.finding;
-      }
-    }));
+        const client = agents.only();
+        const frame = readFrame(words, options, output);
+        const where = options.interface ?? (await onlyInterface(client, programName(cli)));
+        const result = await client.call("trace", {
+          frame: frame.toString("base64"),
+          interface: where,
+        });
+        output.show({ ...result, frame: frame.toString("hex") }, () =>
+          traceText(result, frame, output),
+        );
+        if (options.expect !== undefined && options.expect !== result.verdict) {
+          cli.exitCode = exitCodes.finding;
+        }
+      }),
+    );
 }
 
 const wordOptions = [
