@@ -97,6 +97,8 @@ export class ExecStream extends Duplex {
         return;
       case channels.status:
         if (payload.length > 0) this.#exit(payload.toString("utf8"));
+        return;
+      default:
     }
   }
 
@@ -104,8 +106,10 @@ export class ExecStream extends Duplex {
     if (this.#hasExited) return;
     this.#hasExited = true;
     const exit = { ...readStatus(status), stderr: this.#stderr.toString("utf8").trim() };
-    const { errorOfExit = (ended: ExecExit) => defaultError(this.#call, ended) } = this.#options;
-    const error = errorOfExit(exit);
+    const error =
+      this.#options.errorOfExit === undefined
+        ? defaultError(this.#call, exit)
+        : this.#options.errorOfExit(exit);
     if (error === undefined) this.push(null);
     else this.destroy(error);
   }

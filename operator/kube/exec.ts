@@ -52,7 +52,7 @@ export async function openExec(
   target: ExecTarget,
   options: ExecOptions,
 ): Promise<Duplex> {
-  let failure: unknown;
+  let failure: KubeError | undefined;
   for (const server of connection.servers) {
     try {
       return await openAt(server, connection, target, options);

@@ -115,14 +115,15 @@ function problemsText(status: AgentStatus, colors: Output["colors"]): string {
 function policiesText(
   policies: readonly ReportedPolicy[] | undefined,
   nodes: readonly NodeStatus[],
-  { table, colors }: Output,
+  output: Output,
 ): string {
-  if (policies === undefined) return "not shown: xdppolicies.sluice.dev may not be listed by you, or are not installed";
+  if (policies === undefined)
+    return "not shown: xdppolicies.sluice.dev may not be listed by you, or are not installed";
   if (policies.length === 0) return "none";
   const waiting = nodes.flatMap(({ status }) =>
     status.policies.filter(({ confirmBy }) => confirmBy !== undefined).map(({ name }) => name),
   );
-  return table(
+  return output.table(
     [
       { title: "POLICY" },
       { title: "PRIORITY", align: "right" },
@@ -138,7 +139,7 @@ function policiesText(
         policy.name,
         String(policy.priority),
         policy.mode,
-        policy.isEnforced ? policy.enforcing : colors.yellow(policy.enforcing),
+        policy.isEnforced ? policy.enforcing : output.colors.yellow(policy.enforcing),
         shorten(printable(remarks.join("; ")), mostReasonText),
       ];
     }),

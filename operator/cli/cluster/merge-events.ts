@@ -29,7 +29,7 @@ export async function* mergeEvents(
   const waiting: { readonly next: NodeLine; readonly goOn: () => void }[] = [];
   let wake = () => {};
   let running = all.length;
-  const failures: unknown[] = [];
+  const failures: Error[] = [];
   const follow = async ({ node, client }: Agent) => {
     try {
       if (client instanceof SluiceError) throw client;
@@ -40,7 +40,7 @@ export async function* mergeEvents(
         });
       }
     } catch (error) {
-      failures.push(error);
+      failures.push(error instanceof Error ? error : new Error(String(error)));
       if (error instanceof SluiceError && all.length > 1) {
         output.note(`${node}: ${printable(error.problem)}`);
       }
@@ -60,9 +60,9 @@ export async function* mergeEvents(
       first.goOn();
       yield first.next;
     }
-    const unknown = failures.find((error) => !(error instanceof SluiceError));
-    if (unknown !== undefined) throw unknown;
-    if (failures.length === all.length) throw failures.at(-1);
+    const fault = failures.find((error) => !(error instanceof SluiceError));
+    const last = failures.length === all.length ? failures.at(-1) : undefined;
+    if (fault !== undefined || last !== undefined) throw fault ?? last;
   } finally {
     signal.removeEventListener("abort", onAbort);
     stop.abort();
