@@ -112,14 +112,22 @@ class StreamAgent extends Agent {
     _options: unknown,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined {
-    this.#transport.connect().then(
-      (stream) => {
-        if (this.#isClosed) stream.destroy();
-        callback?.(null, asSocket(stream));
-      },
-      // Node calls it with the error alone.
-      (error: Error) => (callback as ((error: Error) => void) | undefined)?.(error),
-    );
+    void this.#connect((error, stream) => {
+      // Node calls it with the error alone, too.
+      (callback as ((error: Error | null, stream?: Duplex) => void) | undefined)?.(error, stream);
+    });
+  }
+
+  async #connect(done: (error: Error | null, stream?: Duplex) => void): Promise<void> {
+    let stream: Duplex;
+    try {
+      stream = asSocket(await this.#transport.connect());
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    if (this.#isClosed) stream.destroy();
+    done(null, stream);
   }
 
   override destroy(): void {
@@ -183,7 +191,7 @@ function open(
     sent.on("error", (error: NodeJS.ErrnoException) => {
       // A kept stream that the agent closed just now: it has read nothing of this request.
       if (sent.reusedSocket && error.code === "ECONNRESET" && signal?.aborted !== true) {
-        open(route, method, path, body, signal).then(resolve, reject);
+        resolve(open(route, method, path, body, signal));
       } else {
         reject(unreachable(error, route));
       }

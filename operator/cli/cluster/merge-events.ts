@@ -28,9 +28,10 @@ export async function* mergeEvents(
   /** At most one line of each agent: it reads on when that was taken. */
   const waiting: { readonly next: NodeLine; readonly goOn: () => void }[] = [];
   let wake = () => {};
-  let running = all.length;
+  const running = new Set(all);
   const failures: Error[] = [];
-  const follow = async ({ node, client }: Agent) => {
+  const follow = async (agent: Agent) => {
+    const { node, client } = agent;
     try {
       if (client instanceof SluiceError) throw client;
       for await (const line of client.events(stop.signal)) {
@@ -45,13 +46,13 @@ export async function* mergeEvents(
         output.note(`${node}: ${printable(error.problem)}`);
       }
     } finally {
-      running--;
+      running.delete(agent);
       wake();
     }
   };
   const followed = all.map(follow);
   try {
-    while (running > 0 || waiting.length > 0) {
+    while (running.size > 0 || waiting.length > 0) {
       const first = waiting.shift();
       if (first === undefined) {
         await new Promise<void>((resolve) => (wake = resolve));
@@ -61,8 +62,9 @@ export async function* mergeEvents(
       yield first.next;
     }
     const fault = failures.find((error) => !(error instanceof SluiceError));
-    const last = failures.length === all.length ? failures.at(-1) : undefined;
-    if (fault !== undefined || last !== undefined) throw fault ?? last;
+    if (fault !== undefined) throw fault;
+    const last = failures.at(-1);
+    if (last !== undefined && failures.length === all.length) throw last;
   } finally {
     signal.removeEventListener("abort", onAbort);
     stop.abort();
