@@ -34,8 +34,8 @@ export interface Kubelet {
   readonly started: readonly ExecRequest[];
   /** Commands that have not ended. */
   running(): number;
-  /** Cuts all connections off, as a network does. */
-  cut(): void;
+  /** Cuts the connections to a pod off, as a network does. */
+  cut(pod: string): void;
   close(): Promise<void>;
 }
 
@@ -46,6 +46,7 @@ export interface Kubelet {
 export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   const started: ExecRequest[] = [];
   const children = new Set<ChildProcess>();
+  const podSockets = new Map<string, readonly WebSocket[]>();
   const server = createServer({
     cert: readFileSync(options.certificate),
     key: readFileSync(options.key),
@@ -64,6 +65,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     }
     sockets.handleUpgrade(request, socket, head, (open) => {
       started.push(wanted);
+      podSockets.set(wanted.pod, [...(podSockets.get(wanted.pod) ?? []), open]);
       const child = runCommand(open, command, isOn(request, "input"));
       children.add(child);
       child.on("close", () => children.delete(child));
@@ -74,8 +76,8 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     port: (server.address() as AddressInfo).port,
     started,
     running: () => children.size,
-    cut() {
-      for (const socket of sockets.clients) socket.terminate();
+    cut(pod) {
+      for (const socket of podSockets.get(pod) ?? []) socket.terminate();
     },
     async close() {
       for (const socket of sockets.clients) socket.terminate();

@@ -2,6 +2,7 @@ import { type ApiClient, createClient } from "../../api/client.js";
 import { apiError } from "../../api/errors.js";
 import type { SluiceError } from "../../errors.js";
 import type { KubeConnection } from "../../kube/connection.js";
+import { KubeError } from "../../kube/errors.js";
 import { openExec } from "../../kube/exec.js";
 import type { ExecExit } from "../../kube/exec-stream.js";
 import type { ClusterOptions } from "../agent-command.js";
@@ -61,34 +62,31 @@ function clientOf(connection: KubeConnection, pod: AgentPod): ApiClient | Sluice
   const { node, namespace, name, container, problem } = pod;
   const where = `on ${node} (pod ${namespace}/${name})`;
   const remedy = `Look at its pod: kubectl -n ${namespace} describe pod ${name}, kubectl -n ${namespace} logs ${name}`;
-  if (problem !== undefined) {
-    const text = `cannot reach the agent ${where}: ${problem}`;
-    return apiError("SLUICE_AGENT_UNREACHABLE", text, { remedy });
-  }
-  const errorOfExit = (exit: ExecExit) => {
-    if (exit.code === 0) return undefined;
-    const text = `cannot reach the agent ${where}: ${reasonOf(exit)}`;
-    return apiError("SLUICE_AGENT_UNREACHABLE", text, { remedy });
-  };
-  return createClient(
-    {
-      where,
+  const unreachable = (why: string, cause?: unknown) =>
+    apiError("SLUICE_AGENT_UNREACHABLE", `cannot reach the agent ${where}: ${why}`, {
       remedy,
-      connect: () =>
-        openExec(
-          connection,
-          {
-            namespace,
-            pod: name,
-            container,
-            command: [...sluicectlInPod, "connect"],
-            hasInput: true,
-          },
-          { userAgent, timeoutMs: callTimeoutMs, errorOfExit },
-        ),
-    },
-    callTimeoutMs,
-  );
+      cause,
+    });
+  if (problem !== undefined) return unreachable(problem);
+  const target = { namespace, pod: name, container, command: [...sluicectlInPod, "connect"] };
+  const errorOfExit = (exit: ExecExit) =>
+    exit.code === 0 ? undefined : unreachable(reasonOf(exit));
+  const connect = async () => {
+    try {
+      const options = { userAgent, timeoutMs: callTimeoutMs, errorOfExit };
+      return await openExec(connection, { ...target, hasInput: true }, options);
+    } catch (error) {
+      throw error instanceof KubeError && isOfNode(error)
+        ? unreachable(error.problem, error)
+        : error;
+    }
+  };
+  return createClient({ where, remedy, connect }, callTimeoutMs);
+}
+
+/** The API server has answered, and what it says is no matter of the user's rights. */
+function isOfNode({ status }: KubeError): boolean {
+  return status !== undefined && status !== 401 && status !== 403;
 }
 
 /** sluicectl's own words where it said some: `error: cannot reach the agent at …: there is no such socket`. */
