@@ -110,13 +110,30 @@ function upgrade(
     socket.once("unexpected-response", (request, response) => {
       readText(response).then(
         (body) => {
-          const { statusCode = 0, headers: answered } = response;
-          reject(errorOfStatus(statusCode, call, body, answered["retry-after"]));
+          reject(refusal(response, call, body));
           request.destroy();
         },
         (cause: Error) => reject(upgradeError(call, cause)),
       );
     });
+  });
+}
+
+/** Without `create` Kubernetes 1.35 says nothing but that it is forbidden. */
+const forbiddenRemedy = "Grant get and create on pods/exec in the namespace of the pod";
+
+function refusal(
+  { statusCode = 0, headers }: IncomingMessage,
+  call: string,
+  body: string,
+): KubeError {
+  const error = errorOfStatus(statusCode, call, body, headers["retry-after"]);
+  if (error.code !== "SLUICE_KUBE_FORBIDDEN") return error;
+  const { reason, status } = error;
+  return new KubeError(error.code, error.problem, {
+    remedy: forbiddenRemedy,
+    ...(status !== undefined && { status }),
+    ...(reason !== undefined && { reason }),
   });
 }
 

@@ -163,14 +163,16 @@ test("who may list pods and exec in the agents' namespace alone can ask them", a
   assert.match(blind.err, /SLUICE_KUBE_FORBIDDEN/);
 });
 
-test("PROBE", async () => {
-  for (const verbs of [["get"], ["create"], ["get", "create"]]) {
-    const user = await createUser(`probe-${verbs.join("-")}`, namespace, [
+test("exec needs both get and create, and the remedy says so", async () => {
+  for (const verb of ["get", "create"]) {
+    const user = await createUser(`only-${verb}`, namespace, [
       { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
-      { apiGroups: [""], resources: ["pods/exec"], verbs },
+      { apiGroups: [""], resources: ["pods/exec"], verbs: [verb] },
     ]);
-    const { code, err } = await run(`status --node node1 -n ${namespace}`, { kubeconfig: user });
-    console.log("PROBE", verbs, code, err);
+    const words = `status --node node1 -n ${namespace}`;
+    const { code, err } = await run(words, { kubeconfig: user });
+    assert.equal(code, 1);
+    assert.match(err, /403: .*forbidden.*\n +Grant get and create on pods\/exec/);
   }
 });
 
