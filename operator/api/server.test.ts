@@ -405,8 +405,10 @@ test("a transport that fails or never connects is told by its own words, in time
   // As a socket that connects, it keeps the process.
   const connecting = setInterval(() => {}, 1000);
   const silent = createClient({ ...place, connect: () => new Promise(() => {}) }, 50);
-  await assert.rejects(
-    silent.call("status"),
-    isError("SLUICE_AGENT_SILENT", /on node1 \(pod a\/b\): no answer in time/),
-  ).finally(() => clearInterval(connecting));
+  await assert
+    .rejects(
+      silent.call("status"),
+      isError("SLUICE_AGENT_SILENT", /on node1 \(pod a\/b\): no answer in time/),
+    )
+    .finally(() => clearInterval(connecting));
 });

@@ -563,6 +563,26 @@ test("what is no address of a set is refused before anything is written", async 
   }
 });
 
+test("a list that is too large for etcd is refused with what to do, and stays as it was", async () => {
+  const entry = (index: number) => ({
+    cidr: `10.${100 + (index >> 16)}.${100 + ((index >> 8) & 127)}.${100 + (index & 127)}`,
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+  });
+  // etcd takes 1.5 MiB.
+  const count = Math.floor(1_560_000 / (JSON.stringify(entry(0)).length + 1));
+  const expiring = Array.from({ length: count }, (_, index) => entry(index));
+  const body = { spec: { cidrs: [], expiring } };
+  const contentType = "application/merge-patch+json";
+  await cluster.request({ method: "PATCH", path: setPath, contentType, body });
+  const more = Array.from({ length: 400 }, (_, index) => `2001:db8:1234:5678::${index + 1}`);
+  const { code, err } = await run(`block ${more.join(" ")} --for 1h --all-nodes --no-wait`);
+  assert.equal(code, 1);
+  assert.match(err, /too large for one object\n +Take some back .*\n +SLUICE_BLOCK_FULL/);
+  const { spec } = await cluster.get<StoredSet>(setPath);
+  assert.equal(spec.expiring.length, count);
+  await cluster.rest.send({ method: "DELETE", path: setPath });
+});
+
 test("kubectl runs it as a plugin", async () => {
   const folder = join(cluster.folder, "plugins");
   mkdirSync(folder);
