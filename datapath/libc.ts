@@ -19,6 +19,7 @@ interface LibcFunctions {
   fcntl(fd: number, command: number, argument: number): number;
   flock(fd: number, operation: number): number;
   setns(fd: number, type: number): number;
+  mount(source: string, target: string, type: string, flags: number, data: string): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, length: number): number;
   getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
@@ -36,6 +37,8 @@ const prototypes: Record<keyof LibcFunctions, string> = {
   fcntl: "int fcntl(int fd, int cmd, long arg)",
   flock: "int flock(int fd, int operation)",
   setns: "int setns(int fd, int nstype)",
+  mount:
+    "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
   socket: "int socket(int domain, int type, int protocol)",
   bind: "int bind(int fd, const void *addr, uint32_t len)",
   getsockname: "int getsockname(int fd, void *addr, void *len)",

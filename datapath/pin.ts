@@ -7,7 +7,7 @@ import { closeFd } from "./handles.js";
 import { isErrno, isPermission, libbpf, libbpfError } from "./libbpf.js";
 
 /** `f_type` of a bpffs, from <linux/magic.h>. */
-const bpffsMagic = 0xcafe4a11;
+export const bpffsMagic = 0xcafe4a11;
 
 /** Where distributions and systemd mount the bpffs. */
 export const defaultBpffs = "/sys/fs/bpf";

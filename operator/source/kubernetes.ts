@@ -1,22 +1,23 @@
 import type { KubeClient } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
 import { Reflector, type WatchState } from "../kube/reflector.js";
+import { Interner } from "../model/interner.js";
 import type { Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
-import { type KubernetesKind, kubernetesKinds } from "./kubernetes-kinds.js";
-import { KubernetesObjects } from "./kubernetes-objects.js";
+import type { HeldObjects } from "./held-objects.js";
+import { apiServerEndpoints, type KubernetesKind, policyKinds } from "./kubernetes-kinds.js";
 import type { ObjectEvent, Sink, Source } from "./source.js";
 
 export interface KubernetesSourceOptions {
   /** The node whose agent this is. */
   readonly nodeName: string;
-  /** Default: all that policies are made of. */
+  /** Default: what policies are made of, and the API server's endpoints. */
   readonly kinds?: readonly KubernetesKind[];
 }
 
 interface Watched {
   readonly kind: KubernetesKind;
-  readonly objects: KubernetesObjects;
+  readonly objects: HeldObjects;
   readonly reflector: Reflector;
 }
 
@@ -41,7 +42,9 @@ export class KubernetesSource implements Source {
   constructor(client: KubeClient, options: KubernetesSourceOptions) {
     this.#client = client;
     this.#nodeName = options.nodeName;
-    this.#watched = (options.kinds ?? kubernetesKinds).map((kind) => this.#watch(kind));
+    const { kinds = [...policyKinds, apiServerEndpoints] } = options;
+    const interner = new Interner();
+    this.#watched = kinds.map((kind) => this.#watch(kind, kind.hold(interner)));
   }
 
   async start(sink: Sink): Promise<void> {
@@ -79,8 +82,7 @@ export class KubernetesSource implements Source {
     };
   }
 
-  #watch(kind: KubernetesKind): Watched {
-    const objects = new KubernetesObjects(kind);
+  #watch(kind: KubernetesKind, objects: HeldObjects): Watched {
     const reflector = new Reflector({
       client: this.#client,
       target: kind.target,

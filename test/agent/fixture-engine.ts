@@ -156,6 +156,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     },
     start: async () => {},
     submit: () => {},
+    setApiServers: () => {},
     setSource: () => {},
     setSourceProblems: () => {},
     status: () => status,

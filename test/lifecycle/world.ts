@@ -25,8 +25,8 @@ export const udpPort = 9000;
 const patienceMs = 20_000;
 
 export interface AgentOptions {
-  /** Flags without their dashes; they replace those of the node. */
-  readonly flags?: Readonly<Record<string, string>>;
+  /** Flags without their dashes; they replace those of the node, or take one away. */
+  readonly flags?: Readonly<Record<string, string | undefined>>;
   /** The agent's main script, of this build or another. */
   readonly script?: string;
   /** Words in front of the command, such as `setpriv …`. */
@@ -63,17 +63,17 @@ export interface World {
   readonly folder: string;
   readonly api: ApiClient;
   /** Writes a manifest file. */
-  write(name: string, text: string): void;
-  remove(name: string): void;
-  start(options?: AgentOptions): Agent;
+  readonly write: (name: string, text: string) => void;
+  readonly remove: (name: string) => void;
+  readonly start: (options?: AgentOptions) => Agent;
   /** Whether a datagram from an outside address reaches the node. */
-  passes(source: string, wire?: Wire): Promise<boolean>;
+  readonly passes: (source: string, wire?: Wire) => Promise<boolean>;
   /** Waits until datagrams from an address do, or do not, reach the node. */
-  untilPasses(source: string, expected: boolean): Promise<void>;
-  policy(name: string): Promise<PolicyState>;
-  rule(policy: string, rule: string): Promise<RuleState>;
+  readonly untilPasses: (source: string, expected: boolean) => Promise<void>;
+  readonly policy: (name: string) => Promise<PolicyState>;
+  readonly rule: (policy: string, rule: string) => Promise<RuleState>;
   /** Problems of the objects of a name. */
-  problems(name: string): Promise<readonly Problem[]>;
+  readonly problems: (name: string) => Promise<readonly Problem[]>;
 }
 
 export async function createWorld(lab: Lab): Promise<World> {
@@ -162,7 +162,9 @@ export async function createWorld(lab: Lab): Promise<World> {
 
 function startAgent(lab: Lab, node: Namespace, api: ApiClient, options: AgentOptions): Agent {
   const { flags = {}, script = agentScript, wrapper = [] } = options;
-  const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+  const words = Object.entries(flags).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
   const command = [...wrapper, process.execPath, "--enable-source-maps", script, ...words];
   // The kernel kills the agent when this process dies, however it dies.
   const child = spawn(

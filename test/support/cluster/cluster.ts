@@ -32,7 +32,8 @@ export interface NodeOptions {
 
 /**
  * A real etcd and kube-apiserver on loopback, with RBAC on. There are no controllers: nothing deletes what an
- * owner leaves behind, and a deleted Namespace stays in `Terminating`.
+ * owner leaves behind, a deleted Namespace stays in `Terminating`, and the aggregated roles (`view`, `edit`, `admin`)
+ * are empty.
  */
 export interface Cluster {
   /** `https://127.0.0.1:PORT`; changes when the API server starts on another port. */
@@ -60,6 +61,8 @@ export interface Cluster {
   applyFiles(...paths: readonly string[]): Promise<void>;
   /** Installs crds/*.yaml and waits until they are served. */
   installCrds(): Promise<void>;
+  /** Waits until the API server knows a resource. */
+  untilServed(path: string): Promise<void>;
   createNode(name: string, options?: NodeOptions): Promise<KubeObject>;
   agentAccount(nodeName: string, options?: AgentAccountOptions): Promise<AgentAccount>;
 
@@ -97,7 +100,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const folder = createFolder();
   const closing: (() => void | Promise<void>)[] = [() => removeFolder(folder)];
   const close = async () => {
-    for (const work of closing.splice(0).reverse()) await work();
+    const failures: unknown[] = [];
+    for (const work of closing.splice(0).reverse()) {
+      try {
+        await work();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "a cluster could not be closed");
   };
   try {
     return await start(folder, options, closing, close);
@@ -152,13 +163,14 @@ async function start(
     async apply(objects) {
       const list = typeof objects === "string" ? parseObjects(objects) : [objects].flat();
       const applied: KubeObject[] = [];
-      for (const object of list) applied.push(await apply(object as KubeObject));
+      for (const object of list) applied.push(await apply(object));
       return applied;
     },
     async applyFiles(...paths) {
       for (const path of paths) await cluster.apply(readFileSync(join(repository, path), "utf8"));
     },
     installCrds: () => installCrds(cluster),
+    untilServed: (path) => untilServed(cluster, path),
     createNode: (name, options) => createNode(cluster, name, options),
     agentAccount: (nodeName, options) => createAgentAccount(cluster, nodeName, options),
     killApiServer: () => apiServer.kill(),

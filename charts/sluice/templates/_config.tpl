@@ -1,0 +1,24 @@
+{{- /* The agent's config file: its options in camelCase. */ -}}
+{{- define "sluice.config" -}}
+{{- $config := dict
+  "mode" .Values.mode
+  "unparsable" .Values.unparsable
+  "metadata" .Values.metadata
+  "logLevel" .Values.logLevel
+-}}
+{{- with .Values.uplinks }}{{ $_ := set $config "uplinks" . }}{{ end -}}
+{{- with .Values.apiServers }}{{ $_ := set $config "apiServer" . }}{{ end -}}
+{{- with .Values.confirmProbes }}{{ $_ := set $config "confirmProbe" . }}{{ end -}}
+{{- if kindIs "slice" .Values.failSafe }}{{ $_ := set $config "failSafe" "/etc/sluice/fail-safe.yaml" }}{{ end -}}
+{{- /* The node's own address is known to the pod only: daemonset.yaml. */ -}}
+{{- if ne .Values.metrics.listen "NodeAddress" -}}
+{{- $host := ternary "127.0.0.1" "" (eq .Values.metrics.listen "Loopback") -}}
+{{- $_ := set $config "metricsAddress" (printf "%s:%v" $host .Values.metrics.port) -}}
+{{- end -}}
+{{- toYaml $config }}
+{{- /* Values are floating point to Helm, which would write 1e+06. */}}
+eventsPerSecond: {{ int64 .Values.eventsPerSecond }}
+{{- if not (kindIs "invalid" .Values.addressLines) }}
+addressLines: {{ int64 .Values.addressLines }}
+{{- end }}
+{{- end -}}
