@@ -26,7 +26,7 @@ export function completeWords(program: Command, words: readonly string[]): Compl
     return { words: starting(before.argChoices ?? []), offersFiles: takesFile(before) };
   }
   const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
-  const flags = options.flatMap(({ long }) => (long == null ? [] : [long]));
+  const flags = options.flatMap(({ long }) => (typeof long === "string" ? [long] : []));
   return {
     words: starting(last.startsWith("-") ? [...flags, "--help"] : choices),
     offersFiles: false,

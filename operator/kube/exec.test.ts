@@ -262,10 +262,10 @@ test("after 401 new credentials are tried, once", async () => {
 });
 
 test("a server of another CA, one that is silent, and one that is not there are told apart", async () => {
-  const { tls } = connection;
-  connection = { ...connection, tls: async () => ({}) };
+  const trusting = connection;
+  connection = { ...trusting, tls: async () => ({}) };
   await assert.rejects(open(), isError("SLUICE_KUBE_UNREACHABLE", /certificate/));
-  connection = { ...connection, tls };
+  connection = trusting;
   onUpgrade = () => {};
   await assert.rejects(
     open({ timeoutMs: 50 }),

@@ -61,7 +61,7 @@ test("server, namespace, CA, client certificate and server name come from the co
   const tls = await connection.tls();
   assert.equal(String(tls.ca), "the ca");
   assert.equal(String(tls.cert), "cert");
-  assert.equal(String(tls.key), "key");
+  assert.deepEqual(tls.key, Buffer.from("key"));
   assert.equal(tls.servername, "inner.example");
   assert.equal(tls.rejectUnauthorized, undefined);
   assert.equal(await connection.tls(), tls);
