@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, request as httpRequest } from "node
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Duplex } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { createFixtureEngine, event, rules } from "../../test/agent/fixture-engine.js";
@@ -333,4 +334,81 @@ test("one reader too many is refused with the reason", async () => {
   );
   stop.abort();
   for (const lines of streams) await lines.return?.();
+});
+
+/** Streams to a socket, which a test can count and cut. */
+function transportTo(path: string) {
+  const streams: Duplex[] = [];
+  return {
+    streams,
+    where: "on node1 (pod a/b)",
+    remedy: "Look at its pod",
+    connect: async () => {
+      const socket = createConnection(path);
+      await once(socket, "connect");
+      // An http.Agent must not need more than a stream.
+      const { readable, writable } = Duplex.toWeb(socket);
+      const stream = Duplex.fromWeb({ readable, writable });
+      streams.push(stream);
+      return stream;
+    },
+  };
+}
+
+test("calls over a transport share one stream, while an event stream has its own", async () => {
+  const engine = createFixtureEngine();
+  await serve(engine);
+  const transport = transportTo(socketPath);
+  const client = createClient(transport, 5000);
+  for (let n = 0; n < 3; n++) assert.equal((await client.call("status")).node, "node1");
+  assert.deepEqual(await client.call("unblock", { cidr: "192.0.2.7" }), { unblocked: false });
+  assert.equal(transport.streams.length, 1);
+  const stop = new AbortController();
+  const lines = client.events(stop.signal)[Symbol.asyncIterator]();
+  const first = nextLine(lines);
+  while (engine.listeners.size === 0) await turn();
+  engine.emit(event);
+  assert.deepEqual(await first, { event });
+  assert.equal((await client.call("status")).node, "node1");
+  assert.equal(transport.streams.length, 2);
+  stop.abort();
+  assert.deepEqual(await lines.next(), { done: true, value: undefined });
+  client.close();
+  while (engine.listeners.size > 0) await turn();
+  for (const stream of transport.streams) if (!stream.closed) await once(stream, "close");
+});
+
+test("a kept stream that has ended is replaced", async () => {
+  await serve();
+  const transport = transportTo(socketPath);
+  const client = createClient(transport, 5000);
+  await client.call("status");
+  transport.streams[0]?.destroy();
+  assert.equal((await client.call("status")).node, "node1");
+  assert.equal(transport.streams.length, 2);
+  client.close();
+});
+
+test("a transport that fails or never connects is told by its own words, in time", async () => {
+  const place = { where: "on node1 (pod a/b)", remedy: "Look at its pod" };
+  const known = new SluiceError("SLUICE_KUBE_FORBIDDEN", "you may not", { remedy: "Ask" });
+  const refusing = createClient({ ...place, connect: () => Promise.reject(known) });
+  await assert.rejects(refusing.call("status"), (error: unknown) => error === known);
+  const broken = createClient({ ...place, connect: () => Promise.reject(new Error("broken")) });
+  await assert.rejects(
+    broken.call("status"),
+    isError(
+      "SLUICE_AGENT_UNREACHABLE",
+      /^cannot reach the agent on node1 \(pod a\/b\): broken\. Look at its pod$/,
+    ),
+  );
+  // As a socket that connects, it keeps the process.
+  const connecting = setInterval(() => {}, 1000);
+  const silent = createClient({ ...place, connect: () => new Promise(() => {}) }, 50);
+  await assert
+    .rejects(
+      silent.call("status"),
+      isError("SLUICE_AGENT_SILENT", /on node1 \(pod a\/b\): no answer in time/),
+    )
+    .finally(() => clearInterval(connecting));
 });

@@ -1,25 +1,44 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type ApiClient, createClient } from "../api/client.js";
+import { createClient } from "../api/client.js";
 import { parseDuration } from "../model/date-time.js";
+import { type Agents, createAgents } from "./agents.js";
+import { exitCodes } from "./errors.js";
 import type { CliIo } from "./io.js";
 import { createOutput, type Output, type OutputFormat, outputFormats } from "./output.js";
 
 export const defaultSocket = "/run/sluice/agent.sock";
 
+/** `node`: sluicectl asks the agent of its node. `cluster`: kubectl sluice asks the agents of a cluster. */
+export type CliMode = "node" | "cluster";
+
 /** What one run of sluicectl shares among its commands. */
 export interface Cli {
   readonly io: CliIo;
+  readonly mode: CliMode;
   exitCode: number;
+}
+
+/** As people call it. */
+export function programName({ mode }: Pick<Cli, "mode">): string {
+  return mode === "node" ? "sluicectl" : "kubectl sluice";
 }
 
 /** What a command works with, from the options that all have. */
 export interface CommandContext {
   readonly io: CliIo;
   readonly output: Output;
-  readonly client: ApiClient;
+  readonly agents: Agents;
 }
 
-interface CommonOptions {
+/** How a cluster and its agents are found. */
+export interface ClusterOptions {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly namespace?: string;
+  readonly node?: readonly string[];
+}
+
+export interface AgentOptions extends ClusterOptions {
   readonly output: OutputFormat;
   readonly socket?: string;
 }
@@ -36,21 +55,65 @@ export function localCommand(name: string, summary: string, description = summar
     );
 }
 
-/** A command that asks the agent. */
-export function agentCommand(name: string, summary: string, description = summary): Command {
-  return localCommand(name, summary, description).addOption(
-    new Option("--socket <path>", "unix socket of the agent")
-      .env("SLUICE_SOCKET")
-      .default(defaultSocket),
-  );
+/** A command that has to do with the socket of this node's agent. */
+export function socketCommand(name: string, summary: string, description = summary): Command {
+  return new Command(name)
+    .summary(summary)
+    .description(description)
+    .addOption(
+      new Option("--socket <path>", "unix socket of the agent")
+        .env("SLUICE_SOCKET")
+        .default(defaultSocket),
+    );
 }
 
-export function openContext(cli: Cli, options: CommonOptions): CommandContext {
-  return {
-    io: cli.io,
-    output: createOutput(cli.io, options.output),
-    client: createClient(options.socket ?? defaultSocket),
-  };
+/** A command that asks the agent of this node, or agents of a cluster. */
+export function agentCommand(
+  { mode }: Cli,
+  name: string,
+  summary: string,
+  description = summary,
+): Command {
+  if (mode === "node") {
+    return localCommand(name, summary, description).addOption(
+      new Option("--socket <path>", "unix socket of the agent")
+        .env("SLUICE_SOCKET")
+        .default(defaultSocket),
+    );
+  }
+  return localCommand(name, summary, description)
+    .option("--node <name>", "only the agent of this node; repeatable", collect)
+    .option("-n, --namespace <name>", "namespace of the agents (default: where they are found)")
+    .option("--context <name>", "context of the kubeconfig (default: its current one)")
+    .option("--kubeconfig <file>", "kubeconfig (default: as kubectl)");
+}
+
+/** Finds the agents, runs the command, and ends the connections to them. */
+export async function withAgents(
+  cli: Cli,
+  options: AgentOptions,
+  run: (context: CommandContext) => Promise<void>,
+): Promise<void> {
+  const output = createOutput(cli.io, options.output);
+  const agents = await openAgents(cli, options, output);
+  try {
+    await run({ io: cli.io, output, agents });
+  } finally {
+    agents.close();
+  }
+}
+
+async function openAgents(cli: Cli, options: AgentOptions, output: Output): Promise<Agents> {
+  if (cli.mode === "node") {
+    const client = createClient(options.socket ?? defaultSocket);
+    return createAgents([{ node: "", client }], { isCluster: false });
+  }
+  // Loads the Kubernetes client, which takes most of a second.
+  const { openClusterAgents } = await import("./cluster/cluster-agents.js");
+  return openClusterAgents(cli.io, options, (text) => {
+    output.note(text);
+    cli.exitCode = exitCodes.unreachable;
+  });
 }
 
 /** `--watch` and `--interval`. */

@@ -15,16 +15,16 @@ interface Entry {
   readonly choices: readonly string[];
 }
 
-/** Script that completes the commands, options and choices of a program in one of the shells. */
-export function completionScript(program: Command, shell: Shell): string {
-  const entries = program.commands.map(toEntry);
+/** Script that completes the commands, options and choices of a program of this name in one of the shells. */
+export function completionScript(program: Command, name: string, shell: Shell): string {
+  const entries = program.createHelp().visibleCommands(program).map(toEntry);
   switch (shell) {
     case "bash":
-      return bash(program.name(), entries);
+      return bash(name, entries);
     case "zsh":
-      return zsh(program.name(), entries);
+      return zsh(name, entries);
     case "fish":
-      return fish(program.name(), entries);
+      return fish(name, entries);
   }
 }
 

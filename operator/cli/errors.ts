@@ -6,6 +6,13 @@ const cliCodes = {
   SLUICE_FILE: "Check the path and its permissions",
   SLUICE_CAPTURE_FORMAT: "Give a pcap or pcapng file of Ethernet frames (tcpdump -i IFACE -w FILE)",
   SLUICE_ABORTED: "Nothing was changed",
+  SLUICE_NO_AGENTS:
+    "Install Sluice with its chart, or name the namespace of the agents with --namespace",
+  SLUICE_BLOCK_FULL:
+    "Take some back with kubectl sluice unblock, or make an XdpCidrSet of your own",
+  SLUICE_BLOCK_UNUSED:
+    "Delete the XdpPolicy sluice-blocked, and it is made anew; or add the rule to it",
+  SLUICE_NOBODY_WAITS: "kubectl sluice status --node NODE shows the policies that wait",
 } as const satisfies Record<SluiceErrorCode, string>;
 
 /** Makes a {@link SluiceError} whose remedy is that of the code, unless a better one is given. */
@@ -35,9 +42,10 @@ Exit codes:
   0  done
   1  the agent refused, or something failed on the way
   2  the command line is wrong
-  3  no agent could be reached
+  3  no agent could be reached; in a cluster: one of those asked
   4  done, and the answer is no: check found errors, doctor found something missing,
-     status --check is not healthy, trace --expect differs, unblock found no entry
+     status --check is not healthy, trace --expect differs, unblock found no entry,
+     block --all-nodes is not in force everywhere yet
 `;
 
 /** The exit code that stands for an error. */
@@ -49,6 +57,9 @@ export function exitCodeOf(error: unknown): number {
     case "SLUICE_AGENT_UNREACHABLE":
     case "SLUICE_AGENT_DENIED":
     case "SLUICE_AGENT_SILENT":
+    case "SLUICE_KUBE_UNREACHABLE":
+    case "SLUICE_KUBE_SILENT":
+    case "SLUICE_NO_AGENTS":
       return exitCodes.unreachable;
     default:
       return exitCodes.error;

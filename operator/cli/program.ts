@@ -1,10 +1,11 @@
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../errors.js";
-import type { Cli } from "./agent-command.js";
+import { type Cli, type CliMode, programName } from "./agent-command.js";
 import { blockCommand, blockedCommand, unblockCommand } from "./commands/block.js";
 import { checkCommand } from "./commands/check.js";
 import { cleanupCommand } from "./commands/cleanup.js";
 import { completionCommand } from "./commands/completion.js";
+import { connectCommand } from "./commands/connect.js";
 import { confirmCommand } from "./commands/confirm.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { eventsCommand } from "./commands/events.js";
@@ -34,18 +35,26 @@ const commands: readonly ((cli: Cli) => Command)[] = [
   checkCommand,
   doctorCommand,
   logLevelCommand,
-  cleanupCommand,
   completionCommand,
 ];
 
+/** What acts on the machine itself. */
+const nodeCommands: readonly ((cli: Cli) => Command)[] = [cleanupCommand];
+/** What people do not type. */
+const hiddenNodeCommands: readonly (() => Command)[] = [connectCommand];
+
 /**
- * Runs `sluicectl` with these words.
+ * Runs `sluicectl`, or `kubectl sluice`, with these words.
  *
  * @param words without the program's own name
  * @returns the exit code; all errors are printed, none thrown
  */
-export async function runCli(words: readonly string[], io: CliIo): Promise<number> {
-  const cli: Cli = { io, exitCode: exitCodes.ok };
+export async function runCli(
+  words: readonly string[],
+  io: CliIo,
+  mode: CliMode = "node",
+): Promise<number> {
+  const cli: Cli = { io, mode, exitCode: exitCodes.ok };
   try {
     await createProgram(cli).parseAsync(words, { from: "user" });
     return cli.exitCode;
@@ -58,13 +67,22 @@ export async function runCli(words: readonly string[], io: CliIo): Promise<numbe
 }
 
 export function createProgram(cli: Cli): Command {
-  const { io } = cli;
-  const program = new Command("sluicectl")
-    .description("Asks and directs the Sluice agent of this node.")
+  const { io, mode } = cli;
+  const name = programName(cli);
+  const program = new Command(name)
+    .description(
+      mode === "node"
+        ? "Asks and directs the Sluice agent of this node."
+        : "Asks and directs the Sluice agents of a cluster, through the API server alone.",
+    )
     .version(version, "-V, --version")
     .addHelpText("after", exitCodesHelp)
-    .showHelpAfterError("(sluicectl COMMAND --help explains the command)");
+    .showHelpAfterError(`(${name} COMMAND --help explains the command)`);
   for (const create of commands) program.addCommand(create(cli));
+  if (mode === "node") {
+    for (const create of nodeCommands) program.addCommand(create(cli));
+    for (const create of hiddenNodeCommands) program.addCommand(create(), { hidden: true });
+  }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => void io.stdout.write(text),

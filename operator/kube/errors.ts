@@ -16,6 +16,7 @@ const kubeCodes = {
   SLUICE_KUBE_GONE: "The list is read anew by itself",
   SLUICE_KUBE_INVALID: "Correct the fields that the API server names",
   SLUICE_KUBE_BUSY: "The API server limits this client; it is tried again later",
+  SLUICE_KUBE_EXEC: "Read what the command wrote; kubectl describe shows the state of its pod",
   SLUICE_KUBE_FAILED: "Look at the log of the API server; it is tried again",
 } as const satisfies Record<SluiceErrorCode, string>;
 

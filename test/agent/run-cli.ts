@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import type { CliMode } from "../../operator/cli/agent-command.js";
 import { runCli } from "../../operator/cli/program.js";
 
 export interface CliRun {
@@ -8,6 +9,8 @@ export interface CliRun {
 }
 
 export interface CliRunOptions {
+  /** Default `node`: sluicectl; `cluster`: kubectl sluice. */
+  readonly mode?: CliMode;
   readonly env?: Readonly<Record<string, string>>;
   /** Columns of the terminal that standard output is; absent: it is a pipe. */
   readonly columns?: number;
@@ -22,7 +25,7 @@ export interface CliRunOptions {
 /** Runs `sluicectl` in this process and keeps what it writes. */
 export async function runSluicectl(
   words: readonly string[],
-  { env = {}, columns, rows, signal, typed, onOutput }: CliRunOptions = {},
+  { mode = "node", env = {}, columns, rows, signal, typed, onOutput }: CliRunOptions = {},
 ): Promise<CliRun> {
   let out = "";
   let err = "";
@@ -30,20 +33,21 @@ export async function runSluicectl(
   const stdin = Object.assign(Readable.from(typed === undefined ? [] : [typed]), {
     isTTY: typed !== undefined,
   });
-  const code = await runCli(words, {
+  const io = {
     stdout: {
       isTTY,
       columns,
       rows,
-      write(text) {
+      write(text: string) {
         out += text;
         onOutput?.(out);
       },
     },
-    stderr: { write: (text) => void (err += text) },
+    stderr: { write: (text: string) => void (err += text) },
     stdin,
     env,
     signal: signal ?? new AbortController().signal,
-  });
+  };
+  const code = await runCli(words, io, mode);
   return { code, out, err };
 }

@@ -1,29 +1,35 @@
 import type { Command } from "commander";
 import type { DoctorReport, Finding, Grade } from "../../health/doctor.js";
-import { type Cli, localCommand } from "../agent-command.js";
-import { exitCodes } from "../errors.js";
-import { createOutput, type Output, type OutputFormat } from "../output.js";
+import { type AgentOptions, agentCommand, type Cli, localCommand } from "../agent-command.js";
+import { exitCodes, usageError } from "../errors.js";
+import { createOutput, type Output } from "../output.js";
 import { printable } from "../visible.js";
 
-interface DoctorCommandOptions {
-  readonly output: OutputFormat;
+interface DoctorCommandOptions extends AgentOptions {
   readonly allInterfaces?: boolean;
   readonly verbose?: boolean;
 }
 
 /** `sluicectl doctor` */
 export function doctorCommand(cli: Cli): Command {
-  return localCommand(
+  const words = [
     "doctor",
-    "what this kernel and its NICs offer, and what is missing",
+    "what the kernel and NICs of a node offer, and what is missing",
     "Asks the kernel and the drivers, by trying, for all that Sluice uses: program and map " +
-      "types, helpers, links, rights, native XDP, receive queues and RSS. Changes nothing and" +
-      " needs no agent. Exits with 4 when something is missing without which Sluice does not " +
-      "work.",
-  )
+      "types, helpers, links, rights, native XDP, receive queues and RSS. Changes nothing. " +
+      "Exits with 4 when something is missing without which Sluice does not work. " +
+      (cli.mode === "node"
+        ? "Needs no agent."
+        : "Runs in the pod of the node's agent, with the rights of the agent."),
+  ] as const;
+  return (cli.mode === "node" ? localCommand(...words) : agentCommand(cli, ...words))
     .option("-a, --all-interfaces", "virtual interfaces too")
     .option("-v, --verbose", "also what is as it should be")
     .action(async (options: DoctorCommandOptions) => {
+      if (cli.mode === "cluster") {
+        await runOnNode(cli, options);
+        return;
+      }
       const output = createOutput(cli.io, options.output);
       // Loads libbpf, which no other command needs.
       const { examineMachine } = await import("../../health/doctor.js");
@@ -33,6 +39,18 @@ export function doctorCommand(cli: Cli): Command {
         cli.exitCode = exitCodes.finding;
       }
     });
+}
+
+async function runOnNode(cli: Cli, options: DoctorCommandOptions): Promise<void> {
+  const [node, other] = options.node ?? [];
+  if (node === undefined || other !== undefined) {
+    throw usageError("doctor examines one node", "Give --node NODE");
+  }
+  const { runSluicectlOnNode } = await import("../cluster/run-on-node.js");
+  const words = ["doctor", "--output", options.output];
+  if (options.allInterfaces === true) words.push("--all-interfaces");
+  if (options.verbose === true) words.push("--verbose");
+  cli.exitCode = await runSluicectlOnNode(cli.io, options, words);
 }
 
 export function doctorText(report: DoctorReport, output: Output, isVerbose: boolean): string {

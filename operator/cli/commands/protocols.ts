@@ -2,12 +2,14 @@ import type { Command } from "commander";
 import type { ProtocolState } from "../../api/engine.js";
 import {
   agentCommand,
+  type AgentOptions,
   type Cli,
-  openContext,
   type WatchOptions,
+  withAgents,
   withWatch,
 } from "../agent-command.js";
-import type { Output, OutputFormat } from "../output.js";
+import type { NodeRow } from "../agents.js";
+import type { Output } from "../output.js";
 import type { Column } from "../table.js";
 import { formatBitRate, formatBytes, formatCount, formatRate, ratePerSecond } from "../units.js";
 import { type Sample, watch } from "../watch.js";
@@ -15,42 +17,46 @@ import { type Sample, watch } from "../watch.js";
 /** `sluicectl protocols` */
 export function protocolsCommand(cli: Cli): Command {
   const command = agentCommand(
+    cli,
     "protocols",
     "packets by IP protocol; with --watch, packets per second",
     "Counts the packets that arrived at the judged interfaces, by IP protocol. With --watch" +
       " it shows packets per second, the most frequent protocol first.",
   );
-  return withWatch(command).action(
-    async (options: WatchOptions & { output: OutputFormat; socket: string }) => {
-      const { io, client, output } = openContext(cli, options);
-      const take = () => client.call("protocols");
+  return withWatch(command).action((options: AgentOptions & WatchOptions) =>
+    withAgents(cli, options, async ({ io, agents, output }) => {
+      const take = () => agents.rows((client) => client.call("protocols"));
       if (options.watch === true) {
         await watch({
           io,
           output,
           intervalMs: options.interval,
           take,
-          text: (sample) => protocolsText(sample, output, true),
+          text: (sample) => protocolsText(sample, output, true, agents.isCluster),
           document: withRates,
         });
         return;
       }
       const value = await take();
-      output.show(value, () => protocolsText({ value, before: undefined, seconds: 0 }, output));
-    },
+      const sample = { value, before: undefined, seconds: 0 };
+      output.show(value, () => protocolsText(sample, output, false, agents.isCluster));
+    }),
   );
 }
 
-interface Rated extends ProtocolState {
+interface Rated extends NodeRow<ProtocolState> {
   readonly packetsPerSecond?: number;
   readonly bytesPerSecond?: number;
 }
 
-function withRates({ value, before, seconds }: Sample<readonly ProtocolState[]>): readonly Rated[] {
-  const earlier = new Map(before?.map((state) => [state.protocol, state]));
+type Protocols = readonly NodeRow<ProtocolState>[];
+
+function withRates({ value, before, seconds }: Sample<Protocols>): readonly Rated[] {
+  const key = ({ node = "", protocol }: NodeRow<ProtocolState>) => `${node}/${protocol}`;
+  const earlier = new Map(before?.map((state) => [key(state), state]));
   return value.map((state) => {
     // A protocol that was not there had no packets; unless nothing was looked at before.
-    const then = before && (earlier.get(state.protocol) ?? { packets: 0, bytes: 0 });
+    const then = before && (earlier.get(key(state)) ?? { packets: 0, bytes: 0 });
     const packetsPerSecond = ratePerSecond(state.packets, then?.packets, seconds);
     const bytesPerSecond = ratePerSecond(state.bytes, then?.bytes, seconds);
     return {
@@ -62,9 +68,10 @@ function withRates({ value, before, seconds }: Sample<readonly ProtocolState[]>)
 }
 
 export function protocolsText(
-  sample: Sample<readonly ProtocolState[]>,
+  sample: Sample<Protocols>,
   output: Output,
   hasRates = false,
+  hasNodes = false,
 ): string {
   const seen = withRates(sample).filter(({ packets }) => packets > 0);
   if (seen.length === 0) return "no packets yet";
@@ -75,6 +82,7 @@ export function protocolsText(
       a.protocol - b.protocol,
   );
   const columns: Column[] = [
+    ...(hasNodes ? [{ title: "NODE" }] : []),
     { title: "PROTOCOL" },
     { title: "NUMBER", align: "right" },
     { title: "PACKETS", align: "right" },
@@ -86,6 +94,7 @@ export function protocolsText(
     columns,
     sorted.map((state) => {
       const row = [
+        ...(hasNodes ? [state.node ?? ""] : []),
         state.name,
         state.protocol > 255 ? "" : String(state.protocol),
         formatCount(state.packets),

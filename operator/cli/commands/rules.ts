@@ -2,13 +2,16 @@ import type { Command } from "commander";
 import type { RuleState } from "../../api/engine.js";
 import {
   agentCommand,
+  type AgentOptions,
   type Cli,
   collect,
-  openContext,
   type WatchOptions,
+  withAgents,
   withWatch,
 } from "../agent-command.js";
-import type { Output, OutputFormat } from "../output.js";
+import type { Agents } from "../agents.js";
+import { type SummedRule, sumRules } from "../cluster/sum-rules.js";
+import type { Output } from "../output.js";
 import type { Column } from "../table.js";
 import {
   formatBitRate,
@@ -21,44 +24,61 @@ import {
 import { printable, shorten } from "../visible.js";
 import { type Sample, watch } from "../watch.js";
 
-interface RulesOptions extends WatchOptions {
-  readonly output: OutputFormat;
-  readonly socket: string;
+interface RulesOptions extends AgentOptions, WatchOptions {
   readonly policy?: readonly string[];
   readonly hit?: boolean;
 }
 
 /** `sluicectl rules` */
 export function rulesCommand(cli: Cli): Command {
+  const where =
+    cli.mode === "node"
+      ? "Lists the rules that judge packets on this node, first to last, with the packets that each matched."
+      : "Lists the rules that judge packets, first to last, with the packets that each matched, summed over the nodes.";
   const command = agentCommand(
+    cli,
     "rules",
     "the rules in force, in order of judgement, with their hits",
-    "Lists the rules that judge packets on this node, first to last, with the packets that " +
-      "each matched. The first match decides, unless its action is Pass, or Limit within its " +
-      "rate, or its policy only audits.",
+    `${where} The first match decides, unless its action is Pass, or Limit within its rate, or ` +
+      "its policy only audits.",
   )
     .option("--policy <name>", "only this policy's rules; repeatable", collect)
     .option("--hit", "only rules that matched a packet");
-  return withWatch(command).action(async (options: RulesOptions) => {
-    const { io, client, output } = openContext(cli, options);
-    const take = async () => select(await client.call("rules"), options);
-    if (options.watch !== true) {
-      const rules = await take();
-      output.show(rules, () => rulesText({ value: rules, before: undefined, seconds: 0 }, output));
-      return;
-    }
-    await watch({
-      io,
-      output,
-      intervalMs: options.interval,
-      take,
-      text: (sample) => rulesText(sample, output, true),
-      document: (sample) => withRates(sample),
-    });
-  });
+  return withWatch(command).action((options: RulesOptions) =>
+    withAgents(cli, options, async ({ io, agents, output }) => {
+      const take = async () => select(await takeRules(agents, options), options);
+      if (options.watch !== true) {
+        const value = await take();
+        output.show(value, () => rulesText({ value, before: undefined, seconds: 0 }, output));
+        return;
+      }
+      await watch({
+        io,
+        output,
+        intervalMs: options.interval,
+        take,
+        text: (sample) => rulesText(sample, output, true),
+        document: (sample) => withRates(sample),
+      });
+    }),
+  );
 }
 
-function select(rules: readonly RuleState[], { policy, hit }: RulesOptions): readonly RuleState[] {
+/** Of one node as it has them, of several as sums. */
+async function takeRules(agents: Agents, { node }: RulesOptions): Promise<readonly ListedRule[]> {
+  const answers = await agents.answers((client) => client.call("rules"));
+  const [only] = answers;
+  const isOne = !agents.isCluster || node?.length === 1;
+  return isOne && only !== undefined ? only.value : sumRules(answers);
+}
+
+/** A rule of one node, or of several. */
+type ListedRule = RuleState & Partial<SummedRule>;
+
+function select(
+  rules: readonly ListedRule[],
+  { policy, hit }: RulesOptions,
+): readonly ListedRule[] {
   return rules.filter(
     (rule) =>
       (policy === undefined || policy.includes(rule.policy)) &&
@@ -72,9 +92,10 @@ interface Rates {
   readonly exceededPerSecond: number | undefined;
 }
 
-const key = (rule: RuleState) => `${rule.policy}/${rule.rule}`;
+/** A rule that changes is for a while on some nodes as it was. */
+const key = ({ policy, rule, action, mode }: RuleState) => `${policy}/${rule}/${action}/${mode}`;
 
-function ratesOf({ value, before, seconds }: Sample<readonly RuleState[]>): readonly Rates[] {
+function ratesOf({ value, before, seconds }: Sample<readonly ListedRule[]>): readonly Rates[] {
   const earlier = new Map(before?.map((rule) => [key(rule), rule]));
   return value.map((rule) => {
     const then = earlier.get(key(rule));
@@ -86,23 +107,25 @@ function ratesOf({ value, before, seconds }: Sample<readonly RuleState[]>): read
   });
 }
 
-function withRates(sample: Sample<readonly RuleState[]>): unknown {
+function withRates(sample: Sample<readonly ListedRule[]>): unknown {
   const rates = ratesOf(sample);
   return sample.value.map((rule, index) => ({ ...rule, ...rates[index] }));
 }
 
 export function rulesText(
-  sample: Sample<readonly RuleState[]>,
+  sample: Sample<readonly ListedRule[]>,
   output: Output,
   hasRates = false,
 ): string {
   if (sample.value.length === 0) return "no rules";
   const rates = ratesOf(sample);
+  const hasNodes = sample.value.some(({ nodes }) => nodes !== undefined);
   const hasLimits = sample.value.some(({ action }) => action === "Limit");
   const columns: Column[] = [
     { title: "POLICY" },
     { title: "RULE" },
     { title: "ACTION" },
+    ...(hasNodes ? [{ title: "NODES", align: "right" } as const] : []),
     { title: "PACKETS", align: "right" },
     { title: "BYTES", align: "right" },
   ];
@@ -118,6 +141,7 @@ export function rulesText(
       rule.policy,
       rule.rule,
       actionText(rule, output),
+      ...(hasNodes ? [formatCount(rule.nodes ?? 1)] : []),
       formatCount(rule.matched.packets),
       formatBytes(rule.matched.bytes),
     ];

@@ -1,24 +1,34 @@
 import type { Command } from "commander";
 import type { SetState } from "../../api/engine.js";
-import { agentCommand, type Cli, openContext } from "../agent-command.js";
-import type { Output, OutputFormat } from "../output.js";
+import { agentCommand, type AgentOptions, type Cli, withAgents } from "../agent-command.js";
+import type { NodeRow } from "../agents.js";
+import type { Output } from "../output.js";
 import { formatCount, formatMoment } from "../units.js";
 
 /** `sluicectl sets` */
 export function setsCommand(cli: Cli): Command {
-  return agentCommand("sets", "the CIDR sets, their sizes, who feeds and who uses them").action(
-    async (options: { output: OutputFormat; socket: string }) => {
-      const { client, output } = openContext(cli, options);
-      const sets = await client.call("sets");
-      output.show(sets, () => setsText(sets, output, Date.now()));
-    },
+  return agentCommand(
+    cli,
+    "sets",
+    "the CIDR sets, their sizes, who feeds and who uses them",
+  ).action((options: AgentOptions) =>
+    withAgents(cli, options, async ({ agents, output }) => {
+      const sets = await agents.rows((client) => client.call("sets"));
+      output.show(sets, () => setsText(sets, output, Date.now(), agents.isCluster));
+    }),
   );
 }
 
-export function setsText(sets: readonly SetState[], output: Output, nowMs: number): string {
+export function setsText(
+  sets: readonly NodeRow<SetState>[],
+  output: Output,
+  nowMs: number,
+  hasNodes = false,
+): string {
   if (sets.length === 0) return "no sets";
   return output.table(
     [
+      ...(hasNodes ? [{ title: "NODE" }] : []),
       { title: "SET" },
       { title: "IPV4", align: "right" },
       { title: "IPV6", align: "right" },
@@ -27,6 +37,7 @@ export function setsText(sets: readonly SetState[], output: Output, nowMs: numbe
       { title: "FED BY" },
     ],
     sets.map((set) => [
+      ...(hasNodes ? [set.node ?? ""] : []),
       set.name,
       formatCount(set.ipv4Prefixes),
       formatCount(set.ipv6Prefixes),

@@ -2,37 +2,62 @@ import type { Command } from "commander";
 import type { EngineStatus, PolicyState } from "../../api/engine.js";
 import type { AgentStatus } from "../../api/requests.js";
 import { formatProblem } from "../../model/problem.js";
-import { agentCommand, type Cli, openContext } from "../agent-command.js";
+import type { Problem } from "../../model/records.js";
+import { agentCommand, type AgentOptions, type Cli, withAgents } from "../agent-command.js";
 import { exitCodes } from "../errors.js";
-import type { Output, OutputFormat } from "../output.js";
+import type { Output } from "../output.js";
 import { formatCount, formatMoment } from "../units.js";
 import { printable } from "../visible.js";
 
 /** `sluicectl status` */
 export function statusCommand(cli: Cli): Command {
+  const isCluster = cli.mode === "cluster";
   return agentCommand(
+    cli,
     "status",
-    "what is in force on this node, and what is wrong",
-    "Shows the interfaces with their XDP mode, the policies, how full the tables are, why " +
-      "packets got their verdicts, and everything that is wrong with the manifests.",
+    isCluster
+      ? "what is in force on each node, and what is wrong"
+      : "what is in force on this node, and what is wrong",
+    isCluster
+      ? "Shows one line per node, and on how many nodes each policy is in force. With --node " +
+          "NODE it shows all that sluicectl status shows on that node: interfaces, policies, " +
+          "tables, verdicts and problems."
+      : "Shows the interfaces with their XDP mode, the policies, how full the tables are, why " +
+          "packets got their verdicts, and everything that is wrong with the manifests.",
   )
     .option("--check", "exit with 4 unless in sync, attached and without errors")
-    .action(async (options: { output: OutputFormat; socket: string; check?: boolean }) => {
-      const { client, output } = openContext(cli, options);
-      const status = await client.call("status");
-      output.show(status, () => statusText(status, output, Date.now()));
-      if (options.check === true && !isHealthy(status)) cli.exitCode = exitCodes.finding;
-    });
+    .action((options: AgentOptions & { readonly check?: boolean }) =>
+      withAgents(cli, options, async ({ agents, output }) => {
+        const isOne = !agents.isCluster || options.node?.length === 1;
+        if (isOne) {
+          const status = await agents.only().call("status");
+          output.show(status, () => statusText(status, output, Date.now()));
+          if (options.check === true && !isHealthy(status)) cli.exitCode = exitCodes.finding;
+          return;
+        }
+        const { showClusterStatus } = await import("../cluster/cluster-status.js");
+        const isFine = await showClusterStatus(agents, output);
+        if (options.check === true && !isFine) cli.exitCode = exitCodes.finding;
+      }),
+    );
 }
 
-function isHealthy(status: EngineStatus): boolean {
+export function isHealthy(status: EngineStatus): boolean {
   return (
     status.inSync &&
     status.applyError === undefined &&
     status.interfaces.every(({ attached }) => attached) &&
-    status.problems.every(({ severity }) => severity !== "error") &&
-    status.policies.every(({ problems }) => problems.every(({ severity }) => severity !== "error"))
+    problemsOf(status).every(({ severity }) => severity !== "error")
   );
+}
+
+/** Everything wrong with the input, once. */
+export function problemsOf({ problems: all, policies: each }: EngineStatus): readonly Problem[] {
+  const byText = new Map<string, Problem>();
+  for (const problem of [...all, ...each.flatMap((policy) => policy.problems)]) {
+    byText.set(`${problem.severity} ${formatProblem(problem)}`, problem);
+  }
+  return [...byText.values()];
 }
 
 export function statusText(status: AgentStatus, output: Output, nowMs: number): string {
@@ -190,11 +215,10 @@ function tables({ tables: all }: EngineStatus, output: Output): string {
 }
 
 function problems(status: EngineStatus, { colors }: Output): string {
-  const seen = new Set<string>();
-  const all = [...status.problems, ...status.policies.flatMap((policy) => policy.problems)];
-  for (const problem of all) {
-    const paint = problem.severity === "error" ? colors.red : colors.yellow;
-    seen.add(`${paint(problem.severity)}  ${printable(formatProblem(problem))}`);
-  }
-  return [...seen].join("\n");
+  return problemsOf(status)
+    .map((problem) => {
+      const paint = problem.severity === "error" ? colors.red : colors.yellow;
+      return `${paint(problem.severity)}  ${printable(formatProblem(problem))}`;
+    })
+    .join("\n");
 }

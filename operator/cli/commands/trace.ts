@@ -1,18 +1,24 @@
 import { type Command, Option } from "commander";
 import type { ApiClient } from "../../api/client.js";
 import type { TraceResult, VerdictName } from "../../api/engine.js";
-import { agentCommand, type Cli, collect, openContext, readCount } from "../agent-command.js";
+import {
+  agentCommand,
+  type AgentOptions,
+  type Cli,
+  collect,
+  programName,
+  readCount,
+  withAgents,
+} from "../agent-command.js";
 import { readCapturedFrame } from "../capture-file.js";
 import { exitCodes, usageError } from "../errors.js";
-import type { Output, OutputFormat } from "../output.js";
+import type { Output } from "../output.js";
 import { decodePacket, describePacket } from "../packet-decode.js";
 import { buildFrame } from "../packet-frame.js";
 import { type PacketOptions, readPacketWords } from "../packet-words.js";
 import { printable } from "../visible.js";
 
-interface TraceOptions extends PacketOptions {
-  readonly output: OutputFormat;
-  readonly socket: string;
+interface TraceOptions extends PacketOptions, AgentOptions {
   readonly interface?: string;
   readonly hex?: string;
   readonly pcap?: string;
@@ -22,18 +28,19 @@ interface TraceOptions extends PacketOptions {
 
 const verdicts: readonly VerdictName[] = ["pass", "drop", "redirect", "aborted"];
 
-const examples = `
+const examples = (trace: string) => `
 Examples:
-  sluicectl trace tcp 10.0.0.1:1234 10.77.0.11:80 --flags SYN --interface eth0
-  sluicectl trace udp [2001:db8::1]:53 [2001:db8::2]:40000 --vlan 7
-  sluicectl trace icmp 10.0.0.1 10.77.0.11 --type 8
-  sluicectl trace ip 10.0.0.1 10.77.0.11 --protocol 47
-  sluicectl trace --pcap attack.pcap --packet 3 --expect drop
+  ${trace} tcp 10.0.0.1:1234 10.77.0.11:80 --flags SYN --interface eth0
+  ${trace} udp [2001:db8::1]:53 [2001:db8::2]:40000 --vlan 7
+  ${trace} icmp 10.0.0.1 10.77.0.11 --type 8
+  ${trace} ip 10.0.0.1 10.77.0.11 --protocol 47
+  ${trace} --pcap attack.pcap --packet 3 --expect drop
 `;
 
 /** `sluicectl trace` */
 export function traceCommand(cli: Cli): Command {
   return agentCommand(
+    cli,
     "trace",
     "what would happen to a packet, and why",
     "Runs the program in force, with the tables in force, on one packet, and prints stage " +
@@ -59,22 +66,27 @@ export function traceCommand(cli: Cli): Command {
     .addOption(
       new Option("--expect <verdict>", "exit with 4 when the verdict is another").choices(verdicts),
     )
-    .addHelpText("after", examples)
-    .action(async (words: readonly string[], options: TraceOptions) => {
-      const { client, output } = openContext(cli, options);
-      const frame = readFrame(words, options, output);
-      const where = options.interface ?? (await onlyInterface(client));
-      const result = await client.call("trace", {
-        frame: frame.toString("base64"),
-        interface: where,
-      });
-      output.show({ ...result, frame: frame.toString("hex") }, () =>
-        traceText(result, frame, output),
-      );
-      if (options.expect !== undefined && options.expect !== result.verdict) {
-        cli.exitCode = exitCodes.finding;
-      }
-    });
+    .addHelpText(
+      "after",
+      examples(cli.mode === "node" ? "sluicectl trace" : "kubectl sluice trace --node NODE"),
+    )
+    .action((words: readonly string[], options: TraceOptions) =>
+      withAgents(cli, options, async ({ agents, output }) => {
+        const client = agents.only();
+        const frame = readFrame(words, options, output);
+        const where = options.interface ?? (await onlyInterface(client, programName(cli)));
+        const result = await client.call("trace", {
+          frame: frame.toString("base64"),
+          interface: where,
+        });
+        output.show({ ...result, frame: frame.toString("hex") }, () =>
+          traceText(result, frame, output),
+        );
+        if (options.expect !== undefined && options.expect !== result.verdict) {
+          cli.exitCode = exitCodes.finding;
+        }
+      }),
+    );
 }
 
 const wordOptions = [
@@ -125,14 +137,14 @@ function readHex(text: string): Buffer {
   return Buffer.from(digits, "hex");
 }
 
-async function onlyInterface(client: ApiClient): Promise<string> {
+async function onlyInterface(client: ApiClient, program: string): Promise<string> {
   const { interfaces } = await client.call("status");
   const [first, second] = interfaces;
   if (first !== undefined && second === undefined) return first.name;
   throw usageError(
     first === undefined ? "no interface is judged on this node" : "several interfaces are judged",
     first === undefined
-      ? "Give --interface NAME; sluicectl status shows why none is judged"
+      ? `Give --interface NAME; ${program} status shows why none is judged`
       : `Give --interface with one of ${interfaces.map(({ name }) => name).join(", ")}`,
   );
 }

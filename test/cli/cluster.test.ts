@@ -1,0 +1,610 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { AgentStatus } from "../../operator/api/requests.js";
+import { startApiServer } from "../../operator/api/server.js";
+import type { RuleState } from "../../operator/api/engine.js";
+import {
+  createFixtureEngine,
+  event,
+  type FixtureEngine,
+  rules,
+  status,
+} from "../agent/fixture-engine.js";
+import { type CliRun, type CliRunOptions, runSluicectl } from "../agent/run-cli.js";
+import { type Cluster, startCluster } from "../support/cluster/cluster.js";
+import { writeKubeconfig } from "../support/cluster/kubectl.js";
+import { type Kubelet, startKubelet } from "../support/kubelet.js";
+
+const cliScript = fileURLToPath(new URL("../../operator/cli/main.js", import.meta.url));
+const namespace = "sluice-system";
+const nodes = ["node1", "node2", "node3"] as const;
+
+let cluster: Cluster;
+let kubelet: Kubelet;
+let engines: ReadonlyMap<string, FixtureEngine>;
+/** Of a user who may list pods and exec in the namespace of the agents, and nothing else. */
+let operatorConfig: string;
+const podOf = (node: string) => `sluice-agent-${node}`;
+
+/** What each engine answers now; tests change it. */
+const statuses = new Map<string, () => Partial<typeof status>>();
+const rulesOf = new Map<string, readonly RuleState[]>();
+
+before(async () => {
+  cluster = await startCluster();
+  await cluster.installCrds();
+  kubelet = await startKubelet({
+    ...cluster.certificates.serving,
+    command({ pod, command }) {
+      const node = /^sluice-agent-(node\d)$/.exec(pod)?.[1];
+      const [program, script, ...words] = command;
+      // The image's own paths, which this machine does not have.
+      if (node === undefined || program !== "node") return undefined;
+      if (script !== "/opt/sluice/dist/operator/cli/main.js") return undefined;
+      const env = { PATH: process.env["PATH"], SLUICE_SOCKET: socketOf(node) };
+      return { program: process.execPath, args: [cliScript, ...words], env };
+    },
+  });
+  cluster.onClose(() => kubelet.close());
+  const made = new Map<string, FixtureEngine>();
+  for (const node of nodes) {
+    await cluster.createNode(node, { addresses: ["127.0.0.1"], kubeletPort: kubelet.port });
+    await cluster.agentAccount(node, { namespace });
+    await setPhase(node, "Running");
+    const engine = createFixtureEngine({
+      status: () => ({ ...status, node, ...statuses.get(node)?.() }),
+      rules: () => rulesOf.get(node) ?? rules,
+    });
+    made.set(node, engine);
+    const server = await serveAgent(node, engine);
+    cluster.onClose(() => server.close());
+  }
+  engines = made;
+  operatorConfig = await createUser("operator", namespace, [
+    { apiGroups: [""], resources: ["pods"], verbs: ["get", "list"] },
+    { apiGroups: [""], resources: ["pods/exec"], verbs: ["get", "create"] },
+  ]);
+});
+after(() => cluster?.close());
+afterEach(() => {
+  statuses.clear();
+  rulesOf.clear();
+});
+
+const socketOf = (node: string) => join(cluster.folder, `${node}.sock`);
+
+function serveAgent(node: string, engine: FixtureEngine) {
+  return startApiServer({
+    engine,
+    socketPath: socketOf(node),
+    log: { debug: () => {}, error: () => {} },
+    logLevel: { get: () => "info", set: () => {} },
+  });
+}
+
+async function setPhase(node: string, phase: string): Promise<void> {
+  await cluster.request({
+    method: "PATCH",
+    path: `/api/v1/namespaces/${namespace}/pods/${podOf(node)}/status`,
+    contentType: "application/merge-patch+json",
+    body: { status: { phase } },
+  });
+}
+
+/** @returns the path of a kubeconfig */
+async function createUser(
+  name: string,
+  within: string,
+  roleRules: readonly object[],
+): Promise<string> {
+  const subject = { kind: "ServiceAccount", name, namespace: within };
+  await cluster.apply([
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: within } },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "Role",
+      metadata: { name, namespace: within },
+      rules: roleRules,
+    },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "RoleBinding",
+      metadata: { name, namespace: within },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name },
+      subjects: [subject],
+    },
+  ]);
+  const { status: granted } = await cluster.request<{ status: { token: string } }>({
+    method: "POST",
+    path: `/api/v1/namespaces/${within}/serviceaccounts/${name}/token`,
+    body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} },
+  });
+  const file = join(cluster.folder, `${name}.kubeconfig`);
+  writeKubeconfig(file, cluster.url, cluster.caFile, { token: granted.token });
+  return file;
+}
+
+interface RunOptions extends CliRunOptions {
+  /** Default: the admin's. */
+  readonly kubeconfig?: string;
+}
+
+function run(words: string, { kubeconfig, ...options }: RunOptions = {}): Promise<CliRun> {
+  const env = { KUBECONFIG: kubeconfig ?? cluster.adminKubeconfig };
+  return runSluicectl(words.split(" "), { mode: "cluster", env, ...options });
+}
+
+async function document<T>(words: string): Promise<T> {
+  const { code, out, err } = await run(`${words} -o json`);
+  assert.equal(code, 0, err);
+  return JSON.parse(out) as T;
+}
+
+test("status has a line per node, whatever namespace the agents are in", async () => {
+  const { code, out, err } = await run("status");
+  assert.equal(code, 0, err);
+  for (const node of nodes) {
+    assert.match(out, new RegExp(`^${node} +in sync +1/1 +generic +1/1 +none +0\\.1\\.0, `, "m"));
+  }
+  assert.match(out, /Policies\nnone/);
+});
+
+test("who may list pods and exec in the agents' namespace alone can ask them", async () => {
+  const { code, out, err } = await run(`status -n ${namespace}`, { kubeconfig: operatorConfig });
+  assert.equal(code, 0, err);
+  assert.match(out, /^node3 +in sync/m);
+  assert.match(out, /xdppolicies\.sluice\.dev may not be listed/);
+  // Without the namespace it is looked for where this user may not look.
+  const blind = await run("status", { kubeconfig: operatorConfig });
+  assert.equal(blind.code, 1);
+  assert.match(blind.err, /SLUICE_KUBE_FORBIDDEN/);
+});
+
+test("exec needs both get and create, and the remedy says so", async () => {
+  for (const verb of ["get", "create"]) {
+    const user = await createUser(`only-${verb}`, namespace, [
+      { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+      { apiGroups: [""], resources: ["pods/exec"], verbs: [verb] },
+    ]);
+    const words = `status --node node1 -n ${namespace}`;
+    const { code, err } = await run(words, { kubeconfig: user });
+    assert.equal(code, 1);
+    assert.match(err, /403: .*forbidden.*\n +Grant get and create on pods\/exec/);
+  }
+});
+
+test("without the right to exec each agent is a row with the API server's words", async () => {
+  const reader = await createUser("reader", namespace, [
+    { apiGroups: [""], resources: ["pods"], verbs: ["get", "list"] },
+  ]);
+  const { code, out } = await run(`status --check -n ${namespace}`, { kubeconfig: reader });
+  assert.equal(code, 4);
+  assert.match(out, /^node2 +unreachable .*403: pods "sluice-agent-node2" is forbidden/m);
+});
+
+test("status --node shows all of one node, and one exec serves all calls", async () => {
+  const startedBefore = kubelet.started.length;
+  const { code, out } = await run("status --node node2");
+  assert.equal(code, 0);
+  assert.match(out, /Node +node2, in sync, generation 7/);
+  assert.match(out, /eth0 +generic +1,234,567/);
+  const started = kubelet.started.slice(startedBefore);
+  assert.deepEqual(
+    started.map(({ pod, container, command }) => [pod, container, command.at(-1)]),
+    [["sluice-agent-node2", "agent", "connect"]],
+  );
+  const single = await document<AgentStatus>("status --node node2");
+  assert.equal(single.node, "node2");
+});
+
+test("policies come with n/m of their status", async () => {
+  await cluster.apply({
+    apiVersion: "sluice.dev/v1alpha1",
+    kind: "XdpPolicy",
+    metadata: { name: "edge" },
+    spec: { priority: 100 },
+  });
+  await reportStatus("xdppolicies", "edge", { desired: 3, enforcing: 2, failing: 1 });
+  statuses.set("node1", () => ({
+    policies: status.policies.map((policy) => ({
+      ...policy,
+      confirmBy: new Date(Date.now() + 60_000).toISOString(),
+    })),
+  }));
+  const { out } = await run("status");
+  assert.match(out, /^edge +100 +Enforce +2\/3 +waits for confirmation on 1$/m);
+  await cluster.rest.send({ method: "DELETE", path: `${api}/xdppolicies/edge` });
+});
+
+const api = "/apis/sluice.dev/v1alpha1";
+
+/** As the leading agent does. */
+async function reportStatus(
+  resource: string,
+  name: string,
+  counts: { desired: number; enforcing: number; failing: number },
+): Promise<void> {
+  const { metadata } = await cluster.get<{ metadata: { generation: number } }>(
+    `${api}/${resource}/${name}`,
+  );
+  await cluster.request({
+    method: "PATCH",
+    path: `${api}/${resource}/${name}/status`,
+    contentType: "application/merge-patch+json",
+    body: { status: { observedGeneration: metadata.generation, nodes: counts } },
+  });
+}
+
+test("an agent that cannot be reached is a row with the reason, and --check tells", async () => {
+  await setPhase("node3", "Pending");
+  try {
+    const { code, out } = await run("status");
+    assert.equal(code, 0);
+    assert.match(out, /^node3 +unreachable +- +- +- +.*its pod is Pending/m);
+    assert.equal((await run("status --check")).code, 4);
+    const rows = await document<readonly { node: string; error?: { code: string } }[]>("status");
+    assert.deepEqual(
+      rows.map(({ node, error }) => [node, error?.code]),
+      [
+        ["node1", undefined],
+        ["node2", undefined],
+        ["node3", "SLUICE_AGENT_UNREACHABLE"],
+      ],
+    );
+    const sums = await run("rules");
+    assert.equal(sums.code, 3);
+    assert.match(sums.out, /^edge +bad +Drop \(audit\) +2 +80 /m);
+    assert.match(sums.err, /^node3: cannot reach the agent on node3 \(pod sluice-system\//);
+  } finally {
+    await setPhase("node3", "Running");
+  }
+});
+
+test("an agent that does not listen, or that the kubelet does not know, is told by node and pod", async () => {
+  const add = async (node: string) => {
+    await cluster.createNode(node, { addresses: ["127.0.0.1"], kubeletPort: kubelet.port });
+    await cluster.agentAccount(node, { namespace });
+    await setPhase(node, "Running");
+  };
+  await add("node4");
+  await add("unknown");
+  try {
+    const silent = await run("status --node node4");
+    assert.equal(silent.code, 3);
+    assert.match(
+      silent.err,
+      /^error: cannot reach the agent on node4 \(pod sluice-system\/sluice-agent-node4\): at .*node4\.sock: there is no such socket\n +Look at its pod: kubectl -n sluice-system describe pod sluice-agent-node4/,
+    );
+    const unknown = await run("status --node unknown");
+    assert.equal(unknown.code, 3);
+    assert.match(
+      unknown.err,
+      /^error: cannot reach the agent on unknown .* was answered with \d+: .*pod does not exist/,
+    );
+  } finally {
+    await deletePod("node4");
+    await deletePod("unknown");
+  }
+});
+
+async function deletePod(node: string): Promise<void> {
+  await cluster.rest.send({
+    method: "DELETE",
+    path: `/api/v1/namespaces/${namespace}/pods/${podOf(node)}?gracePeriodSeconds=0`,
+  });
+}
+
+test("rules are summed over the nodes that have them in one form", async () => {
+  rulesOf.set(
+    "node3",
+    rules.map((rule) => (rule.rule === "bad" ? { ...rule, mode: "Enforce" } : rule)),
+  );
+  const { out } = await run("rules");
+  assert.match(out, /^POLICY +RULE +ACTION +NODES +PACKETS/);
+  assert.match(out, /^fail-safe +ssh +Accept +3 +0/m);
+  assert.match(out, /^edge +bad +Drop \(audit\) +2 +80 /m);
+  assert.match(out, /^edge +bad +Drop +1 +40 /m);
+  assert.match(out, /^edge +slow +Limit +3 +300 .* 90 /m);
+  const one = await run("rules --node node3");
+  assert.doesNotMatch(one.out, /NODES/);
+  assert.match(one.out, /^edge +bad +Drop +40 /m);
+});
+
+test("--watch shows rates of the sums, over the connections that are there", async () => {
+  let packets = 0;
+  const counting = () =>
+    rules
+      .slice(1, 2)
+      .map((rule) => ({ ...rule, matched: { packets: (packets += 100), bytes: 0 } }));
+  for (const node of nodes) {
+    Object.defineProperty(engines.get(node), "rules", { value: counting, configurable: true });
+  }
+  const startedBefore = kubelet.started.length;
+  const ending = new AbortController();
+  const { code, out } = await run("rules --watch --interval 100ms", {
+    signal: ending.signal,
+    onOutput: (text) => {
+      if (text.split("PACKETS/S").length > 3) ending.abort();
+    },
+  });
+  for (const node of nodes) {
+    Object.defineProperty(engines.get(node), "rules", {
+      value: () => rulesOf.get(node) ?? rules,
+      configurable: true,
+    });
+  }
+  assert.equal(code, 0);
+  assert.match(out, /edge +bad +Drop \(audit\) +3 +[\d,]+ +0 B +[1-9][\d,.]* /);
+  assert.equal(kubelet.started.length - startedBefore, nodes.length);
+});
+
+test("sets, protocols, blocked and log-level have a node column", async () => {
+  assert.match((await run("sets")).out, /^node2 +spamhaus +50,000 +12/m);
+  assert.match((await run("protocols")).out, /^node3 +UDP +17 +300/m);
+  assert.match((await run("log-level")).out, /^node1 +info$/m);
+  const sets = await document<readonly { node: string; name: string }[]>("sets --node node1,node3");
+  assert.deepEqual(
+    sets.map(({ node, name }) => [node, name]),
+    [
+      ["node1", "spamhaus"],
+      ["node3", "spamhaus"],
+    ],
+  );
+});
+
+test("events of all nodes come interleaved, each with its node", async () => {
+  const emitting = setInterval(() => {
+    // Else a node that is asked late has no part in the first thirty.
+    if (!nodes.every((node) => (engines.get(node)?.listeners.size ?? 0) > 0)) return;
+    for (const node of nodes) engines.get(node)?.emit({ ...event, rule: node });
+  }, 20);
+  try {
+    const { code, out } = await run("events --follow --count 30");
+    assert.equal(code, 0);
+    const lines = out.trim().split("\n");
+    assert.equal(lines.length, 30);
+    for (const node of nodes) {
+      assert.ok(
+        lines.some((line) => line.startsWith(`${node}  `) && line.includes(`edge/${node}`)),
+      );
+    }
+  } finally {
+    clearInterval(emitting);
+  }
+  await until(() => nodes.every((node) => engines.get(node)?.listeners.size === 0));
+});
+
+test("an agent that goes while events are followed is told, and the others go on", async () => {
+  let atCut = 0;
+  const ending = new AbortController();
+  const emitting = setInterval(() => {
+    for (const node of nodes) engines.get(node)?.emit(event);
+  }, 20);
+  try {
+    const { code, out, err } = await run("events", {
+      signal: ending.signal,
+      onOutput: (text) => {
+        if (atCut === 0 && nodes.every((node) => text.includes(`${node}  `))) {
+          atCut = text.length;
+          kubelet.cut(podOf("node2"));
+        }
+        if (atCut > 0 && text.length > 3 * atCut + 1000) ending.abort();
+      },
+    });
+    assert.equal(code, 0);
+    assert.equal(
+      err,
+      "node2: cannot reach the agent on node2 (pod sluice-system/sluice-agent-node2): it ended meanwhile\n",
+    );
+    const later = out.slice(2 * atCut + 500);
+    assert.match(later, /^node1 /m);
+    assert.match(later, /^node3 /m);
+    assert.doesNotMatch(later, /^node2 /m);
+  } finally {
+    clearInterval(emitting);
+  }
+});
+
+test("block --node is local to the node, and asks for a node", async () => {
+  const { code, out } = await run("block 192.0.2.77 --for 10m --node node2");
+  assert.equal(code, 0);
+  assert.match(out, /^blocked 192\.0\.2\.77 until .* on node2\n$/);
+  assert.match((await run("blocked")).out, /^node2 +192\.0\.2\.77 /m);
+  assert.equal((await run("unblock 192.0.2.77 --node node2,node3")).code, 4);
+  const nowhere = await run("block 192.0.2.77");
+  assert.equal(nowhere.code, 2);
+  assert.match(nowhere.err, /Give --all-nodes, or --node NODE/);
+  assert.equal((await run("block 192.0.2.77 --all-nodes --node node1")).code, 2);
+});
+
+test("confirm confirms where the policy waits, and fails where none does", async () => {
+  statuses.set("node2", () => ({
+    policies: status.policies.map((policy) => ({
+      ...policy,
+      confirmBy: new Date(Date.now() + 60_000).toISOString(),
+    })),
+  }));
+  const { code, out } = await run("confirm edge");
+  assert.equal(code, 0);
+  assert.match(out, /^confirmed edge on node2: it stays in force/);
+  const calls = nodes.map(
+    (node) => engines.get(node)?.calls.filter(([name]) => name === "confirm").length,
+  );
+  assert.deepEqual(calls, [0, 1, 0]);
+  statuses.clear();
+  const none = await run("confirm edge");
+  assert.equal(none.code, 1);
+  assert.match(none.err, /SLUICE_NOBODY_WAITS/);
+});
+
+test("trace asks one node", async () => {
+  const many = await run("trace tcp 10.0.0.1:1234 10.77.0.11:80");
+  assert.equal(many.code, 2);
+  assert.match(many.err, /Give --node with one of node1, node2, node3/);
+  const { code, out } = await run("trace tcp 10.0.0.1:1234 10.77.0.11:80 --node node3");
+  assert.equal(code, 0);
+  assert.match(out, /DROP reason rule by edge\/bad/);
+  assert.equal(engines.get("node3")?.calls.at(-1)?.[0], "trace");
+});
+
+test("doctor runs in the pod, and its output and exit code come back", async () => {
+  const { code, out, err } = await run("doctor --node node1 -o json");
+  const report = JSON.parse(out) as { kernel: string; findings: readonly { grade: string }[] };
+  const isMissing = report.findings.some(({ grade }) => grade === "missing");
+  assert.equal(code, isMissing ? 4 : 0, err);
+  assert.deepEqual(kubelet.started.at(-1)?.command.slice(2), ["doctor", "--output", "json"]);
+  assert.equal((await run("doctor")).code, 2);
+});
+
+test("a node without an agent is named with those that have one", async () => {
+  const { code, err } = await run("status --node elsewhere");
+  assert.equal(code, 2);
+  assert.match(err, /no agent is on node elsewhere\n +Agents are on node1, node2, node3/);
+  const empty = await run("status -n default");
+  assert.equal(empty.code, 3);
+  assert.match(empty.err, /SLUICE_NO_AGENTS/);
+});
+
+interface StoredSet {
+  readonly spec: {
+    readonly setName?: string;
+    readonly cidrs: readonly string[];
+    readonly expiring: readonly { readonly cidr: string; readonly expiresAt: string }[];
+  };
+}
+
+const setPath = `${api}/xdpcidrsets/sluice-blocked`;
+
+test("block --all-nodes makes set and policy, waits for the nodes, and unblock takes it back", async () => {
+  const reporting = setInterval(() => void reportAll(), 100);
+  try {
+    const { code, out, err } = await run("block 192.0.2.7 2001:db8::/32 --all-nodes");
+    assert.equal(code, 0, err);
+    assert.equal(out, "blocked 192.0.2.7 until unblocked\nblocked 2001:db8::/32 until unblocked\n");
+    assert.match(err, /in force on 3\/3 nodes/);
+    const policy = await cluster.get<{
+      metadata: { labels: Record<string, string> };
+      spec: { priority: number; ingress: readonly { action: string }[] };
+    }>(`${api}/xdppolicies/sluice-blocked`);
+    assert.equal(policy.metadata.labels["app.kubernetes.io/managed-by"], "kubectl-sluice");
+    assert.equal(policy.spec.priority, 0);
+    assert.equal(policy.spec.ingress[0]?.action, "Drop");
+
+    assert.equal((await run("block 192.0.2.7/32 --for 10m --all-nodes")).code, 0);
+    const { spec } = await cluster.get<StoredSet>(setPath);
+    assert.equal(spec.setName, "sluice-blocked");
+    assert.deepEqual(spec.cidrs, ["2001:db8::/32"]);
+    assert.deepEqual(
+      spec.expiring.map(({ cidr }) => cidr),
+      ["192.0.2.7"],
+    );
+    assert.match((await run("blocked --all-nodes")).out, /^192\.0\.2\.7 +2.*Z +in 9m/m);
+
+    assert.equal((await run("unblock 192.0.2.7 --all-nodes")).code, 0);
+    const again = await run("unblock 192.0.2.7 --all-nodes");
+    assert.equal(again.code, 4);
+    assert.match(again.out, /192\.0\.2\.7 was not blocked/);
+  } finally {
+    clearInterval(reporting);
+  }
+});
+
+async function reportAll(): Promise<void> {
+  const counts = { desired: 3, enforcing: 3, failing: 0 };
+  for (const resource of ["xdppolicies", "xdpcidrsets"]) {
+    await reportStatus(resource, "sluice-blocked", counts).catch(() => {});
+  }
+}
+
+test("a block that some nodes do not enforce in time exits with 4 and n/m", async () => {
+  await run("block 192.0.2.8 --all-nodes --no-wait");
+  await reportStatus("xdppolicies", "sluice-blocked", { desired: 3, enforcing: 3, failing: 0 });
+  await reportStatus("xdpcidrsets", "sluice-blocked", { desired: 3, enforcing: 2, failing: 1 });
+  const { code, err } = await run("unblock 192.0.2.250 --all-nodes");
+  assert.equal(code, 4, err);
+  const reporting = setInterval(() => {
+    void reportStatus("xdpcidrsets", "sluice-blocked", { desired: 3, enforcing: 2, failing: 1 });
+  }, 100);
+  try {
+    const late = await run("block 192.0.2.9 --all-nodes --wait 1s");
+    assert.equal(late.code, 4);
+    assert.match(late.err, /in force on 2\/3 nodes so far, 1 failing/);
+  } finally {
+    clearInterval(reporting);
+  }
+});
+
+test("many who block at the same time all end up in the list, and what has ended goes", async () => {
+  const ended = { cidr: "198.51.100.1", expiresAt: new Date(Date.now() - 1000).toISOString() };
+  await cluster.request({
+    method: "PATCH",
+    path: setPath,
+    contentType: "application/merge-patch+json",
+    body: { spec: { cidrs: [], expiring: [ended] } },
+  });
+  const cidrs = Array.from({ length: 8 }, (_, index) => `203.0.113.${index}`);
+  const runs = await Promise.all(
+    cidrs.map((cidr) => run(`block ${cidr} --for 1h --all-nodes --no-wait`)),
+  );
+  for (const { code, err } of runs) assert.equal(code, 0, err);
+  const { spec } = await cluster.get<StoredSet>(setPath);
+  assert.deepEqual(spec.expiring.map(({ cidr }) => cidr).toSorted(), cidrs);
+});
+
+test("what is no address of a set is refused before anything is written", async () => {
+  for (const cidr of ["10.0.0.1/8", "0.0.0.0/0", "nonsense"]) {
+    const { code, err } = await run(`block ${cidr} --all-nodes`);
+    assert.equal(code, 1);
+    assert.match(err, /SLUICE_CIDR/);
+  }
+});
+
+test("a list that is too large for etcd is refused with what to do, and stays as it was", async () => {
+  const entry = (index: number) => ({
+    cidr: `10.${100 + (index >> 16)}.${100 + ((index >> 8) & 127)}.${100 + (index & 127)}`,
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+  });
+  // etcd takes 1.5 MiB.
+  const count = Math.floor(1_560_000 / (JSON.stringify(entry(0)).length + 1));
+  const expiring = Array.from({ length: count }, (_, index) => entry(index));
+  const body = { spec: { cidrs: [], expiring } };
+  const contentType = "application/merge-patch+json";
+  await cluster.request({ method: "PATCH", path: setPath, contentType, body });
+  const more = Array.from({ length: 400 }, (_, index) => `2001:db8:1234:5678::${index + 1}`);
+  const { code, err } = await run(`block ${more.join(" ")} --for 1h --all-nodes --no-wait`);
+  assert.equal(code, 1);
+  assert.match(err, /too large for one object\n +Take some back .*\n +SLUICE_BLOCK_FULL/);
+  const { spec } = await cluster.get<StoredSet>(setPath);
+  assert.equal(spec.expiring.length, count);
+  await cluster.rest.send({ method: "DELETE", path: setPath });
+});
+
+test("kubectl runs it as a plugin", async () => {
+  const folder = join(cluster.folder, "plugins");
+  mkdirSync(folder);
+  const script = fileURLToPath(new URL("../../operator/cli/kubectl-main.js", import.meta.url));
+  writeFileSync(
+    join(folder, "kubectl-sluice"),
+    `#!/bin/sh\nexec '${process.execPath}' '${script}' "$@"\n`,
+    { mode: 0o755 },
+  );
+  const out = await cluster.kubectl(["sluice", "status", "--node", "node1"], {
+    env: { PATH: `${folder}:${process.env["PATH"]}` },
+  });
+  assert.match(out, /Node +node1, in sync/);
+});
+
+test("nothing that was started in a pod is left", async () => {
+  await until(() => kubelet.running() === 0);
+});
+
+async function until(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!isSo()) {
+    assert.ok(performance.now() < deadline, "it did not come to be in 10 s");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
