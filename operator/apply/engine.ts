@@ -218,7 +218,7 @@ class FirewallEngine implements Engine {
       nodeLocal: this.#blocks.rules(Date.now()),
       present: presentInterfaces(this.#options.uplinks),
       problems: [...this.#versions.problems(), ...this.#warnings],
-      nodeLabels: this.#options.nodeLabels,
+      nodeLabels: this.#nodeLabels(),
     };
   }
 
