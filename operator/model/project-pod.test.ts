@@ -22,7 +22,7 @@ function pod(metadata: string, spec = "", status = "") {
 const fieldsOf = (yaml: string) => {
   const { draft, problems } = project(yaml);
   assert.equal(draft, undefined);
-  return problems.map(({ field }) => field);
+  return problems.map(({ field = "" }) => field);
 };
 
 describe("a Pod", () => {

@@ -2,17 +2,17 @@ import type { KubeClient } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
 import { type KubeObject, keyOf } from "../kube/object.js";
 import { Reflector, type WatchState } from "../kube/reflector.js";
-import type { Kind } from "../model/identify.js";
+import { Interner } from "../model/interner.js";
 import type { Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
-import { type KubernetesKind, kubernetesKinds } from "./kubernetes-kinds.js";
-import { KubernetesObjects } from "./kubernetes-objects.js";
+import type { HeldObjects } from "./held-objects.js";
+import { apiServerEndpoints, type KubernetesKind, policyKinds } from "./kubernetes-kinds.js";
 import type { ObjectEvent, Sink, Source } from "./source.js";
 
 export interface KubernetesSourceOptions {
   /** The node whose agent this is. */
   readonly nodeName: string;
-  /** Default: all that policies are made of. */
+  /** Default: what policies are made of, and the API server's endpoints. */
   readonly kinds?: readonly KubernetesKind[];
   readonly observer?: ObjectObserver;
 }
@@ -20,17 +20,17 @@ export interface KubernetesSourceOptions {
 /** Sees objects as the API server gave them, also refused ones and those that mean nothing new. It must not throw. */
 export interface ObjectObserver {
   /** @param problems what is wrong with the object, when it was admitted last */
-  upsert(kind: Kind, object: KubeObject, problems: readonly Problem[]): void;
-  remove(kind: Kind, key: string): void;
+  upsert(kind: KubernetesKind["kind"], object: KubeObject, problems: readonly Problem[]): void;
+  remove(kind: KubernetesKind["kind"], key: string): void;
   /** What is not among these is gone. */
-  retain(kind: Kind, keys: ReadonlySet<string>): void;
+  retain(kind: KubernetesKind["kind"], keys: ReadonlySet<string>): void;
   /** All kinds have been told once. */
   synced(): void;
 }
 
 interface Watched {
   readonly kind: KubernetesKind;
-  readonly objects: KubernetesObjects;
+  readonly objects: HeldObjects;
   readonly reflector: Reflector;
 }
 
@@ -57,7 +57,9 @@ export class KubernetesSource implements Source {
     this.#client = client;
     this.#nodeName = options.nodeName;
     this.#observer = options.observer;
-    this.#watched = (options.kinds ?? kubernetesKinds).map((kind) => this.#watch(kind));
+    const { kinds = [...policyKinds, apiServerEndpoints] } = options;
+    const interner = new Interner();
+    this.#watched = kinds.map((kind) => this.#watch(kind, kind.hold(interner)));
   }
 
   async start(sink: Sink): Promise<void> {
@@ -95,8 +97,7 @@ export class KubernetesSource implements Source {
     };
   }
 
-  #watch(kind: KubernetesKind): Watched {
-    const objects = new KubernetesObjects(kind);
+  #watch(kind: KubernetesKind, objects: HeldObjects): Watched {
     const reflector = new Reflector({
       client: this.#client,
       target: kind.target,

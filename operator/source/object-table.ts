@@ -31,7 +31,7 @@ export class ObjectTable {
    * @param files in the order of their paths: of two objects of one kind and name the first counts
    */
   update(files: ReadonlyMap<string, LoadedFile>): {
-    readonly events: readonly ObjectEvent[];
+    readonly events: readonly ObjectEvent<ObjectRecord>[];
     readonly problems: readonly Problem[];
   } {
     const wanted = new Map<string, Placed>();

@@ -14,7 +14,7 @@ const toolchain = `golang.org/toolchain@v0.0.1-go1.26.8.linux-${architecture}`;
 /** Go programs of this machine, whatever their version. */
 export function installedGos() {
   const places = [findProgram("go"), "/usr/local/go/bin/go", "/usr/bin/go"];
-  return [...new Set(places)].filter((go) => go !== undefined && existsSync(go));
+  return [...new Set(places)].flatMap((go) => (go !== undefined && existsSync(go) ? [go] : []));
 }
 
 /**

@@ -157,6 +157,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     },
     start: async () => {},
     submit: () => {},
+    setApiServers: () => {},
     setSource: () => {},
     setSourceProblems: () => {},
     status: () => status,

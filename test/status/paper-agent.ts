@@ -105,8 +105,10 @@ class PaperEngine {
   take(event: ObjectEvent): void {
     if (event.type === "synced") this.#isSynced = true;
     else if (event.type === "problems") this.#problems = event.problems;
-    else if (event.type === "delete") this.#policies.delete(event.name);
-    else if (event.record.kind === "XdpPolicy") this.#policies.set(event.record.name, event.record);
+    else if (event.type === "delete") {
+      if (event.kind === "XdpPolicy") this.#policies.delete(event.name);
+    } else if (event.record.kind === "XdpPolicy")
+      this.#policies.set(event.record.name, event.record);
     else if (event.record.kind === "Node" && event.record.name === this.#node) {
       this.#labels = event.record.labels;
     }

@@ -163,7 +163,7 @@ async function start(
     async apply(objects) {
       const list = typeof objects === "string" ? parseObjects(objects) : [objects].flat();
       const applied: KubeObject[] = [];
-      for (const object of list) applied.push(await apply(object as KubeObject));
+      for (const object of list) applied.push(await apply(object));
       return applied;
     },
     async applyFiles(...paths) {
