@@ -3,6 +3,7 @@ import { SluiceError } from "../errors.js";
 import type { KubeClient } from "../kube/client.js";
 import type { KubeConnection } from "../kube/connection.js";
 import { createKubeClient } from "../kube/http-client.js";
+import { openKubeconfig } from "../kube/kubeconfig.js";
 import { openServiceAccount, serversOfEnvironment } from "../kube/service-account.js";
 import { KubernetesSource } from "../source/kubernetes.js";
 import { ManifestFolder } from "../source/manifest-folder.js";
@@ -44,8 +45,10 @@ export async function openSource(
 async function connect(
   options: Extract<SourceOptions, { type: "kubernetes" }>,
 ): Promise<KubeConnection> {
-  const { serviceAccount, servers } = options;
-  if (serviceAccount === undefined) throw new Error("not yet");
+  const { kubeconfig, serviceAccount, servers } = options;
+  if (serviceAccount === undefined) {
+    return openKubeconfig(kubeconfig === undefined ? {} : { file: kubeconfig });
+  }
   const known = servers.length > 0 ? servers : serversOfEnvironment(process.env);
   if (known.length === 0) {
     throw new SluiceError("SLUICE_KUBE_CONFIG", "it is not known where the API server is", {

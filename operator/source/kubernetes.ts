@@ -2,7 +2,6 @@ import type { KubeClient } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
 import { type KubeObject, keyOf } from "../kube/object.js";
 import { Reflector, type WatchState } from "../kube/reflector.js";
-import { isKind, type Kind } from "../model/identify.js";
 import { Interner } from "../model/interner.js";
 import { API_SOURCE, type Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
@@ -18,13 +17,13 @@ export interface KubernetesSourceOptions {
   readonly observer?: ObjectObserver;
 }
 
-/** Sees the objects that policies are made of as the API server gave them, also refused ones and those that mean nothing new. It must not throw. */
+/** Sees objects as the API server gave them, also refused ones and those that mean nothing new. It must not throw. */
 export interface ObjectObserver {
   /** @param problems what is wrong with the object, when it was admitted last */
-  upsert(kind: Kind, object: KubeObject, problems: readonly Problem[]): void;
-  remove(kind: Kind, key: string): void;
+  upsert(kind: KubernetesKind["kind"], object: KubeObject, problems: readonly Problem[]): void;
+  remove(kind: KubernetesKind["kind"], key: string): void;
   /** What is not among these is gone. */
-  retain(kind: Kind, keys: ReadonlySet<string>): void;
+  retain(kind: KubernetesKind["kind"], keys: ReadonlySet<string>): void;
   /** All kinds have been told once. */
   synced(): void;
 }
@@ -57,9 +56,9 @@ export class KubernetesSource implements Source {
   constructor(client: KubeClient, options: KubernetesSourceOptions) {
     this.#client = client;
     this.#nodeName = options.nodeName;
+    this.#observer = options.observer;
     const { kinds = [...policyKinds, apiServerEndpoints] } = options;
     const interner = new Interner();
-    this.#observer = options.observer;
     this.#watched = kinds.map((kind) => this.#watch(kind, kind.hold(interner)));
   }
 
@@ -99,22 +98,21 @@ export class KubernetesSource implements Source {
   }
 
   #watch(kind: KubernetesKind, objects: HeldObjects): Watched {
-    const observer = isKind(kind.kind) ? this.#observer : undefined;
     const reflector = new Reflector({
       client: this.#client,
       target: kind.target,
       sink: {
         upsert: (object) => {
           this.#tell(objects.upsert(object, Date.now()));
-          observer?.upsert(kind.kind as Kind, object, objects.problemsOf(keyOf(object)));
+          this.#observer?.upsert(kind.kind, object, objects.problemsOf(keyOf(object)));
         },
         remove: (key) => {
-          observer?.remove(kind.kind as Kind, key);
+          this.#observer?.remove(kind.kind, key);
           if (!this.#isOwnNode(kind, key)) this.#tell(objects.remove(key));
           else this.#setOwnNode(false);
         },
         retain: (keys) => {
-          observer?.retain(kind.kind as Kind, keys);
+          this.#observer?.retain(kind.kind, keys);
           if (kind.kind === "Node") this.#setOwnNode(keys.has(this.#nodeName));
           const kept = kind.kind === "Node" ? new Set([...keys, this.#nodeName]) : keys;
           for (const event of objects.retain(kept)) this.#tell(event);

@@ -13,8 +13,6 @@ export interface ClusterListener {
   synced(): void;
 }
 
-export type WatchedKind = ObjectFacts["kind"] | "Node";
-
 /** `XdpPolicy/edge`. */
 export type ObjectKey = `${ObjectFacts["kind"]}/${string}`;
 
@@ -22,9 +20,13 @@ export function keyOf({ kind, name }: Pick<ObjectFacts, "kind" | "name">): Objec
   return `${kind}/${name}`;
 }
 
+function isReported(kind: string): kind is ObjectFacts["kind"] {
+  return kind === "XdpPolicy" || kind === "XdpCidrSet";
+}
+
 /**
  * What every agent's own watches have seen of policies, sets and nodes, cut down to what a status is made of. It is fed
- * all the time, so that an agent that begins to lead has it at hand.
+ * all the time, so that an agent that begins to lead has it at hand. Kinds that it does not know are let by.
  */
 export class ClusterView {
   readonly #objects = new Map<ObjectKey, ObjectFacts>();
@@ -48,23 +50,24 @@ export class ClusterView {
    * @param object as the API server gave it; it is not kept
    * @param problems what admission found in this generation
    */
-  upsert(kind: WatchedKind, object: KubeObject, problems: readonly Problem[]): void {
+  upsert(kind: string, object: KubeObject, problems: readonly Problem[]): void {
     if (kind === "Node") this.#upsertNode(object);
-    else this.#upsertObject(kind, object, problems);
+    else if (isReported(kind)) this.#upsertObject(kind, object, problems);
   }
 
-  remove(kind: WatchedKind, name: string): void {
+  remove(kind: string, name: string): void {
     if (kind === "Node") {
       const before = this.#nodes.get(name);
       if (this.#nodes.delete(name)) this.#listener?.node(name, before, undefined);
       return;
     }
+    if (!isReported(kind)) return;
     const key = keyOf({ kind, name });
     if (this.#objects.delete(key)) this.#listener?.object(key);
   }
 
   /** Removes those of a kind that are not among these. */
-  retain(kind: WatchedKind, names: ReadonlySet<string>): void {
+  retain(kind: string, names: ReadonlySet<string>): void {
     const held =
       kind === "Node"
         ? [...this.#nodes.keys()]

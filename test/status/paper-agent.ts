@@ -2,6 +2,7 @@ import pino from "pino";
 import type { EngineStatus, PolicyState } from "../../operator/api/engine.js";
 import { selectorMatches } from "../../operator/compile/selectors.js";
 import type { KubeClient, KubeRequest } from "../../operator/kube/client.js";
+import { KubeError } from "../../operator/kube/errors.js";
 import { createKubeClient } from "../../operator/kube/http-client.js";
 import { openServiceAccount } from "../../operator/kube/service-account.js";
 import type { Problem, XdpPolicyRecord } from "../../operator/model/records.js";
@@ -25,6 +26,8 @@ export interface PaperAgent {
   say(policy: string, changes: Partial<PolicyState>): void;
   /** What this node says of itself. */
   change(changes: Partial<EngineStatus>): void;
+  /** From now on its calls get no answer, as when its node lost the network. */
+  cutOff(): void;
   close(): Promise<void>;
 }
 
@@ -36,7 +39,9 @@ export async function startPaperAgent(
 ): Promise<PaperAgent> {
   const { folder, namespace } = await installed.account(node);
   const connection = await openServiceAccount(folder, { servers: [cluster.url] });
-  const { client, calls } = counting(createKubeClient(connection, { userAgent: "paper-agent" }));
+  const { client, calls, cutOff } = counting(
+    createKubeClient(connection, { userAgent: "paper-agent" }),
+  );
   const view = new ClusterView();
   const source = new KubernetesSource(client, { nodeName: node, observer: view });
   const engine = new PaperEngine(node);
@@ -79,6 +84,7 @@ export async function startPaperAgent(
       engine.changes = changes;
       reporting.look();
     },
+    cutOff,
     close,
   };
 }
@@ -99,8 +105,10 @@ class PaperEngine {
   take(event: ObjectEvent): void {
     if (event.type === "synced") this.#isSynced = true;
     else if (event.type === "problems") this.#problems = event.problems;
-    else if (event.type === "delete") this.#policies.delete(event.name);
-    else if (event.record.kind === "XdpPolicy") this.#policies.set(event.record.name, event.record);
+    else if (event.type === "delete") {
+      if (event.kind === "XdpPolicy") this.#policies.delete(event.name);
+    } else if (event.record.kind === "XdpPolicy")
+      this.#policies.set(event.record.name, event.record);
     else if (event.record.kind === "Node" && event.record.name === this.#node) {
       this.#labels = event.record.labels;
     }
@@ -139,19 +147,25 @@ class PaperEngine {
   }
 }
 
-function counting(client: KubeClient): { client: KubeClient; calls: KubeRequest[] } {
+function counting(client: KubeClient) {
   const calls: KubeRequest[] = [];
-  return {
+  let isCutOff = false;
+  const counted: { client: KubeClient; calls: KubeRequest[]; cutOff: () => void } = {
     calls,
+    cutOff: () => {
+      isCutOff = true;
+    },
     client: {
       namespace: client.namespace,
       server: () => client.server(),
       call: <T>(request: KubeRequest) => {
         calls.push(request);
+        if (isCutOff) return Promise.reject(new KubeError("SLUICE_KUBE_SILENT", "cut off"));
         return client.call<T>(request);
       },
       stream: (request) => client.stream(request),
       close: () => client.close(),
     },
   };
+  return counted;
 }

@@ -168,6 +168,29 @@ describe("agents with the rights of the chart", () => {
     });
   });
 
+  it("have a new leader when the old one is cut off, and never two at once", async () => {
+    await withChart(async (cluster, installed) => {
+      const a = await startPaperAgent(cluster, installed, "a");
+      await eventually(() => assert.equal(a.reporting.isLeading, true));
+      const b = await startPaperAgent(cluster, installed, "b");
+      const c = await startPaperAgent(cluster, installed, "c");
+      const leaders = () =>
+        [a, b, c].filter(({ reporting }) => reporting.isLeading).map(({ node }) => node);
+      a.cutOff();
+      let most = 0;
+      await eventually(() => {
+        most = Math.max(most, leaders().length);
+        assert.match(leaders().join(), /^[bc]$/);
+      });
+      assert.equal(most, 1);
+      await cluster.apply(policy("edge"));
+      await eventually(async () => {
+        const status = await statusOf<PolicyStatus>(cluster, "xdppolicies/edge");
+        assert.equal(status.nodes?.desired, 3);
+      });
+    });
+  });
+
   it("may write no other node's NodeDatapath", async () => {
     await withChart(async (cluster, installed) => {
       const { kubeconfig } = await installed.account("a");
