@@ -6,10 +6,10 @@ import { type HealthServer, startHealthServer } from "../health/health-server.js
 import { formatProblem } from "../model/problem.js";
 import type { Problem } from "../model/records.js";
 import { createMetrics } from "../observe/metrics.js";
-import { ManifestFolder } from "../source/manifest-folder.js";
 import type { Sink } from "../source/source.js";
 import { version } from "../version.js";
 import { lockFolders } from "./locks.js";
+import { openSource } from "./open-source.js";
 import type { AgentLog } from "./log.js";
 import type { AgentOptions } from "./options.js";
 
@@ -19,7 +19,7 @@ export interface Agent {
 }
 
 /**
- * Runs an agent; resolves when all objects of the folder have been handed to the engine.
+ * Runs an agent; resolves when its source is being read.
  *
  * @throws SluiceError; what was started until then has been ended again
  */
@@ -53,10 +53,13 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     });
     begun.push({ name: "api server", end: () => api.close() });
     await engine.start();
-    const source = new ManifestFolder(options.manifests);
+    const sourceLog = logger.child({ component: "source" });
+    const { source, client } = await openSource(options.source, nodeName, sourceLog);
+    begun.push({ name: "API client", end: () => client?.close() });
     begun.push({ name: "source", end: () => source.close() });
-    await source.start(createSink(engine, logger.child({ component: "source" })));
-    logger.info({ manifests: options.manifests, socket: options.socketPath }, "watching");
+    engine.setSource(() => source.state());
+    await source.start(createSink(engine, sourceLog));
+    logger.info({ source: source.state().from, socket: options.socketPath }, "watching");
     return { close };
   } catch (error) {
     await close();

@@ -42,7 +42,7 @@ function read(...words: readonly string[]) {
 test("defaults are those of the help", () => {
   const options = read("--manifests", "/m");
   assert.deepEqual(options, {
-    manifests: "/m",
+    source: { type: "folder", folder: "/m" },
     socketPath: "/run/sluice/agent.sock",
     metricsAddress: { host: "127.0.0.1", port: 9977 },
     logLevel: "info",
@@ -94,7 +94,7 @@ test("the command line wins over the environment, the environment over the file"
   setEnvironment("SLUICE_MODE", "generic");
   setEnvironment("SLUICE_CONFIG", config);
   const options = read("--mode", "native");
-  assert.equal(options.manifests, "/file");
+  assert.deepEqual(options.source, { type: "folder", folder: "/file" });
   assert.equal(options.engine.nodeName, "environment");
   assert.equal(options.engine.mode, "native");
   assert.equal(options.logLevel, "warn");
@@ -163,11 +163,31 @@ test("a wrong value in the file is found even when the command line overrules it
 });
 
 test("an empty config file is no config", () => {
-  assert.equal(read("--manifests", "/m", "--config", save("empty.yaml", "")).manifests, "/m");
+  const { source } = read("--manifests", "/m", "--config", save("empty.yaml", ""));
+  assert.deepEqual(source, { type: "folder", folder: "/m" });
+});
+
+test("the API server as a source: who asks, and where", () => {
+  assert.deepEqual(
+    read("--service-account", "/sa", "--api-server", "10.0.0.1:6443,[fd00::1]:6443").source,
+    {
+      type: "kubernetes",
+      serviceAccount: "/sa",
+      servers: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"],
+      leaseNamespace: undefined,
+    },
+  );
+  assert.deepEqual(read("--kubeconfig", "/k", "--lease-namespace", "sluice").source, {
+    type: "kubernetes",
+    kubeconfig: "/k",
+    servers: [],
+    leaseNamespace: "sluice",
+  });
 });
 
 const refusedWords: readonly (readonly [words: string, message: RegExp])[] = [
-  ["", /--manifests <folder>' not specified/],
+  ["", /no source is given: use one of --manifests, --service-account and --kubeconfig/],
+  ["--manifests /m --kubeconfig /k", /more than one source is given/],
   ["--manifests /m --mode turbo", /Allowed choices are native, generic, offload/],
   ["--manifests /m --node-labels role", /role is no label/],
   ["--manifests /m --node-labels role=a/b", /a\/b is no label value/],

@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { Limits } from "../../datapath/generated/layout.js";
 import type { EngineOptions } from "../api/engine.js";
 import { type LogLevel, logLevels } from "../api/requests.js";
+import { podServiceAccount } from "../kube/service-account.js";
 import { version } from "../version.js";
 import { applyConfigFile } from "./config-file.js";
 import { readFailSafe } from "./fail-safe-file.js";
@@ -19,17 +20,33 @@ import {
 
 export interface AgentOptions {
   readonly engine: EngineOptions;
-  /** Folder of manifests. */
-  readonly manifests: string;
+  readonly source: SourceOptions;
   readonly socketPath: string;
   /** Where health and metrics are served; undefined: nowhere. */
   readonly metricsAddress: Endpoint | undefined;
   readonly logLevel: LogLevel;
 }
 
+/** Where objects come from. */
+export type SourceOptions =
+  | { readonly type: "folder"; readonly folder: string }
+  | {
+      readonly type: "kubernetes";
+      /** A kubeconfig, or the folder of a service account. */
+      readonly kubeconfig?: string;
+      readonly serviceAccount?: string;
+      /** Base URLs of the API servers that the configuration names; empty: as kubeconfig or environment say. */
+      readonly servers: readonly string[];
+      /** Where the leader's Lease is; undefined: in the namespace of the service account. */
+      readonly leaseNamespace: string | undefined;
+    };
+
 /** As commander delivers them. */
 interface RawOptions {
   readonly manifests?: string;
+  readonly kubeconfig?: string;
+  readonly serviceAccount?: string;
+  readonly leaseNamespace?: string;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -78,12 +95,27 @@ export function createAgentCommand(): Command {
   };
   return new Command("sluice-agent")
     .description(
-      "Puts the XdpPolicies and XdpCidrSets of a folder in force on this node: compiles " +
-        "them into BPF maps, and attaches the XDP program to the interfaces that they name.",
+      "Puts XdpPolicies and XdpCidrSets in force on this node: compiles them into BPF maps, and " +
+        "attaches the XDP program to the interfaces that they name. They come from the Kubernetes " +
+        "API (--service-account in a pod, --kubeconfig elsewhere) or from a folder (--manifests).",
     )
     .version(version, "-V, --version")
     .addOption(
-      option("--manifests <folder>", "folder of YAML manifests, watched for changes (required)"),
+      option("--manifests <folder>", "source: a folder of YAML manifests, watched for changes"),
+    )
+    .addOption(
+      option(
+        "--service-account <folder>",
+        "source: the API server, as the service account whose token and ca.crt are in the folder; " +
+          `in a pod ${podServiceAccount}`,
+      ),
+    )
+    .addOption(option("--kubeconfig <file>", "source: the API server, as a kubeconfig says"))
+    .addOption(
+      option(
+        "--lease-namespace <name>",
+        "namespace of the Lease by which agents elect who reports for the cluster",
+      ).default(undefined, "that of the service account or kubeconfig"),
     )
     .addOption(
       option("--node-name <name>", "name of this node").default(hostname(), "the host's name"),
@@ -134,7 +166,8 @@ export function createAgentCommand(): Command {
     .addOption(
       option(
         "--api-server <ip:port,…>",
-        "API servers, whose replies the fail-safe rules let in",
+        "API servers: their replies pass the fail-safe rules, and --service-account connects to " +
+          "them, to the next when one is away (default: KUBERNETES_SERVICE_HOST and _PORT)",
       ).argParser(collectEndpoints),
     )
     .addOption(
@@ -190,11 +223,6 @@ export function resolveOptions(command: Command): AgentOptions {
   const { config } = command.opts<RawOptions>();
   if (config !== undefined) applyConfigFile(command, config);
   const raw = command.opts<RawOptions>();
-  if (raw.manifests === undefined) {
-    command.error("error: required option '--manifests <folder>' not specified", {
-      code: "commander.missingMandatoryOptionValue",
-    });
-  }
   return {
     engine: {
       nodeName: raw.nodeName,
@@ -211,9 +239,28 @@ export function resolveOptions(command: Command): AgentOptions {
       addressLines: raw.addressLines,
       metadata: raw.metadata,
     },
-    manifests: raw.manifests,
+    source: resolveSource(command, raw),
     socketPath: resolve(raw.socket),
     metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
+  };
+}
+
+function resolveSource(command: Command, raw: RawOptions): SourceOptions {
+  const { manifests, kubeconfig, serviceAccount, leaseNamespace } = raw;
+  const given = [manifests, kubeconfig, serviceAccount].filter((value) => value !== undefined);
+  if (given.length !== 1) {
+    const problem = given.length === 0 ? "no source is given" : "more than one source is given";
+    command.error(`error: ${problem}: use one of --manifests, --service-account and --kubeconfig`, {
+      code: "commander.missingMandatoryOptionValue",
+    });
+  }
+  if (manifests !== undefined) return { type: "folder", folder: manifests };
+  return {
+    type: "kubernetes",
+    ...(kubeconfig !== undefined && { kubeconfig: resolve(kubeconfig) }),
+    ...(serviceAccount !== undefined && { serviceAccount: resolve(serviceAccount) }),
+    servers: (raw.apiServer ?? []).map((endpoint) => `https://${endpoint}`),
+    leaseNamespace,
   };
 }

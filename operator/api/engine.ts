@@ -3,6 +3,7 @@
  * objects; counters are numbers (2^53 packets at 100 Mpps last 2.8 years; values above lose the last digits only).
  */
 import type { ObjectRecord, Problem, RuleRecord } from "../model/records.js";
+import type { SourceState } from "../model/source-state.js";
 
 export type VerdictName = "pass" | "drop" | "redirect" | "aborted";
 
@@ -123,6 +124,8 @@ export interface EngineStatus {
   /** Last failed write to the kernel, if it is still failing. */
   readonly applyError?: string;
   readonly lastApply?: { readonly at: string; readonly milliseconds: number };
+  /** Missing until the agent has begun to read. */
+  readonly source?: SourceState;
 }
 
 export interface ProtocolState extends Counter {
@@ -183,6 +186,8 @@ export interface Engine {
   start(): Promise<void>;
   /** Level-triggered: the newest record of a name wins; applying is coalesced. */
   submit(event: ObjectEvent): void;
+  /** Tells where to ask how the source is doing, for reports. */
+  setSource(state: () => SourceState): void;
   /** Replaces the source's list of problems (refused files, objects). */
   setSourceProblems(problems: readonly Problem[]): void;
   status(): EngineStatus;

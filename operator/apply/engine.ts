@@ -11,6 +11,7 @@ import type {
 import { CapacityError } from "../compile/capacity-error.js";
 import { SluiceError } from "../errors.js";
 import type { Problem, RuleRecord } from "../model/records.js";
+import type { SourceState } from "../model/source-state.js";
 import { BlockList } from "./block-list.js";
 import { Confirmations } from "./confirmations.js";
 import { readOutcomes, readProtocols } from "./counters.js";
@@ -50,6 +51,7 @@ class FirewallEngine implements Engine {
   #parts: Parts | undefined;
   #desired: Desired | undefined;
   #warnings: readonly Problem[] = [];
+  #source: (() => SourceState) | undefined;
   #sourceProblems: readonly Problem[] = [];
   #isSourceSynced = false;
   #inSync = false;
@@ -89,6 +91,10 @@ class FirewallEngine implements Engine {
     this.#wake(COALESCE_MS);
   }
 
+  setSource(state: () => SourceState): void {
+    this.#source = state;
+  }
+
   setSourceProblems(problems: readonly Problem[]): void {
     this.#sourceProblems = problems;
   }
@@ -102,6 +108,7 @@ class FirewallEngine implements Engine {
       applyError: this.#applyError,
       lastApply: this.#lastApply,
       exceptions: this.#need().exceptions?.counts(),
+      source: this.#source?.(),
       sourceProblems: this.#sourceProblems,
     });
   }
@@ -214,6 +221,12 @@ class FirewallEngine implements Engine {
     };
   }
 
+  /** Those of the configuration, and over them those of the node's own object, when the source has it. */
+  #nodeLabels(): Readonly<Record<string, string>> {
+    const { nodeName, nodeLabels } = this.#options;
+    return { ...nodeLabels, ...this.#store.nodes.get(nodeName)?.labels };
+  }
+
   /** Applies soon; an earlier wake-up wins over a later one. */
   #wake(inMs: number): void {
     if (this.#isClosed || !this.#isSourceSynced) return;
@@ -267,7 +280,7 @@ class FirewallEngine implements Engine {
     this.#desired = desired;
     this.#warnings = nodeWarnings(
       candidates.policies(),
-      this.#options.nodeLabels,
+      this.#nodeLabels(),
       presentInterfaces(this.#options.uplinks),
     );
     attachments.reconcile(desired.judged, firewall.rules?.hasDefaultDrop ?? false);
@@ -282,7 +295,7 @@ class FirewallEngine implements Engine {
       try {
         const desired = compileDesired(
           {
-            nodeLabels: this.#options.nodeLabels,
+            nodeLabels: this.#nodeLabels(),
             present: presentInterfaces(this.#options.uplinks),
             slotOf: (index) => attachments.slotOf(index),
             policies: candidates.policies(),

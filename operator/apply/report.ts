@@ -107,6 +107,7 @@ export interface StatusFacts {
   readonly applyError: string | undefined;
   readonly lastApply: EngineStatus["lastApply"];
   readonly exceptions: ExceptionCounts | undefined;
+  readonly source: EngineStatus["source"] | undefined;
   readonly sourceProblems: readonly Problem[];
 }
 
@@ -127,6 +128,7 @@ export function describeStatus(picture: Picture, facts: StatusFacts): EngineStat
     ...(facts.exceptions !== undefined && { exceptions: facts.exceptions }),
     ...(facts.applyError !== undefined && { applyError: facts.applyError }),
     ...(facts.lastApply !== undefined && { lastApply: facts.lastApply }),
+    ...(facts.source !== undefined && { source: facts.source }),
   };
 }
 

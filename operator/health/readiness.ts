@@ -1,4 +1,5 @@
 import type { Engine, EngineStatus } from "../api/engine.js";
+import type { SourceState } from "../model/source-state.js";
 
 export interface Check {
   readonly name: string;
@@ -7,10 +8,19 @@ export interface Check {
 }
 
 /**
+ * A source that is away for less does not make the node unready: every agent of a cluster loses a restarted API server at
+ * once, and the kernel judges on.
+ */
+const sourceGraceMs = 60_000;
+
+/**
  * What has to hold for this node to be called ready: what is wanted is in the kernel, on every
  * interface.
  */
-export function readinessChecks(engine: Pick<Engine, "status">): readonly Check[] {
+export function readinessChecks(
+  engine: Pick<Engine, "status">,
+  nowMs = Date.now(),
+): readonly Check[] {
   let status: EngineStatus;
   try {
     status = engine.status();
@@ -26,6 +36,7 @@ export function readinessChecks(engine: Pick<Engine, "status">): readonly Check[
       ok: status.inSync,
       text: status.inSync ? `generation ${status.generation}` : "the source has not delivered yet",
     },
+    ...(status.source === undefined ? [] : [sourceCheck(status.source, nowMs)]),
     {
       name: "apply",
       ok: status.applyError === undefined,
@@ -40,6 +51,15 @@ export function readinessChecks(engine: Pick<Engine, "status">): readonly Check[
           : detached.map(({ name, message }) => `${name}: ${message ?? "not attached"}`).join("; "),
     },
   ];
+}
+
+function sourceCheck(source: SourceState, nowMs: number): Check {
+  const name = "source";
+  const { from, since, isConnected, errors } = source;
+  if (isConnected) return { name, ok: true, text: `${from} since ${since}` };
+  const ok = source.isSynced && nowMs - Date.parse(since) < sourceGraceMs;
+  const why = errors.length === 0 ? "" : `: ${errors.join("; ")}`;
+  return { name, ok, text: `${from} is away since ${since}${why}` };
 }
 
 /** As the API server's own health pages: `[+]sync ok`, `[-]apply: …`. */

@@ -1,5 +1,11 @@
 import type { SecureContextOptions } from "node:tls";
 
+export interface TlsOptions extends SecureContextOptions {
+  /** Name that the server's certificate must have, when it is not the one in the URL. */
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
 /** Who is asking, for one request. */
 export interface Credentials {
   /** `Authorization` and the like. */
@@ -8,14 +14,12 @@ export interface Credentials {
 
 /** How the API server is reached: a service account's folder, or a kubeconfig. */
 export interface KubeConnection {
-  /** Base URLs without a trailing slash, all of one cluster, in the order of preference. */
+  /** Base URLs without a trailing slash, all of one cluster, in the order of preference; at least one. */
   readonly servers: readonly string[];
   /** Namespace that objects without one belong to. */
   readonly namespace: string;
-  /**
-   * TLS options for a new connection. Read again for each one, so that a rotated CA or client certificate counts.
-   */
-  tls(): Promise<SecureContextOptions & { servername?: string; rejectUnauthorized?: boolean }>;
+  /** For new connections. The same object as long as nothing changed: a new one ends kept connections. */
+  tls(): Promise<TlsOptions>;
   /**
    * Credentials for one request.
    *

@@ -1,4 +1,5 @@
 import type { Counter as Count } from "../api/engine.js";
+import type { KindState } from "../model/source-state.js";
 import { protocolLabel } from "./protocol-label.js";
 import type { Snapshot } from "./snapshot.js";
 
@@ -71,6 +72,10 @@ function problemCounts({ status }: Snapshot): Samples {
   return Object.entries(counts).map(([severity, count]) => [{ severity }, count] as const);
 }
 
+function byKind({ status }: Snapshot, value: (state: KindState) => number): Samples {
+  return (status.source?.kinds ?? []).map((state) => [{ kind: state.kind }, value(state)] as const);
+}
+
 /** All families but those of the process. Labels are names of objects, never addresses. */
 export const families: readonly Family[] = [
   gauge(
@@ -81,6 +86,27 @@ export const families: readonly Family[] = [
   ),
   gauge("in_sync", "1 when the source has been read and the kernel holds it.", [], ({ status }) =>
     one(flag(status.inSync)),
+  ),
+  gauge(
+    "source_connected",
+    "1 while changes of the objects are heard of: from the API server, or from the folder.",
+    ["source"],
+    ({ status }) =>
+      status.source === undefined
+        ? []
+        : [[{ source: status.source.type }, flag(status.source.isConnected)]],
+  ),
+  gauge("source_objects", "Objects of a kind at the API server.", ["kind"], (snapshot) =>
+    byKind(snapshot, ({ objects }) => objects),
+  ),
+  counter("source_events", "Events told by the API server.", ["kind"], (snapshot) =>
+    byKind(snapshot, ({ events }) => events),
+  ),
+  counter("source_watches", "Watches opened at the API server.", ["kind"], (snapshot) =>
+    byKind(snapshot, ({ streams }) => streams),
+  ),
+  counter("source_lists", "Whole lists read from the API server.", ["kind"], (snapshot) =>
+    byKind(snapshot, ({ lists }) => lists),
   ),
   gauge("rule_generation", "Number of the rule generation in force.", [], ({ status }) =>
     one(status.generation),

@@ -23,6 +23,11 @@ function parse(text: string): ReadonlyMap<string, number> {
 const expected: readonly (readonly [series: string, value: number])[] = [
   ['sluice_build_info{version="0.1.0",layout="abc123"}', 1],
   ["sluice_in_sync", 1],
+  ['sluice_source_connected{source="kubernetes"}', 1],
+  ['sluice_source_objects{kind="XdpPolicy"}', 3],
+  ['sluice_source_events_total{kind="XdpPolicy"}', 5],
+  ['sluice_source_watches_total{kind="XdpPolicy"}', 2],
+  ['sluice_source_lists_total{kind="XdpPolicy"}', 1],
   ["sluice_rule_generation", 7],
   ['sluice_rule_packets_total{policy="edge",rule="bad"}', 40],
   ['sluice_rule_bytes_total{policy="edge",rule="bad"}', 4096],

@@ -1,6 +1,7 @@
 import { sep } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 import type { Problem } from "../model/records.js";
+import type { SourceState } from "../model/source-state.js";
 import { compareBytes, type FolderScan, scanFolder } from "./folder-scan.js";
 import { fileProblem, type LoadedFile, loadText, problemOfError } from "./loaded-file.js";
 import { type FileState, readManifestFile } from "./manifest-file.js";
@@ -46,6 +47,8 @@ export class ManifestFolder implements Source {
   #dueMs = Number.POSITIVE_INFINITY;
   #pass: Promise<void> | undefined;
   #isClosed = false;
+  #isSynced = false;
+  #connection: { readonly fault: string | undefined; readonly since: string } | undefined;
 
   /** @param folder path as the user gave it; messages show it so */
   constructor(folder: string, options: ManifestFolderOptions = {}) {
@@ -64,7 +67,24 @@ export class ManifestFolder implements Source {
     this.#pass = this.#update(scan, true);
     await this.#pass;
     this.#pass = undefined;
+    this.#isSynced = true;
     this.#sink({ type: "synced" });
+  }
+
+  state(): SourceState {
+    const { fault, since } = this.#connection ?? {
+      fault: undefined,
+      since: new Date().toISOString(),
+    };
+    return {
+      type: "folder",
+      from: this.#folder,
+      isSynced: this.#isSynced,
+      isConnected: this.#connection !== undefined && fault === undefined,
+      since,
+      errors: fault === undefined ? [] : [fault],
+      kinds: [],
+    };
   }
 
   async close(): Promise<void> {
@@ -143,12 +163,20 @@ export class ManifestFolder implements Source {
       if (!scan.files.has(path)) this.#restless.delete(path);
     }
     if (this.#isClosed) return;
+    this.#noteConnection(scan.failures.get(this.#folder));
     this.#files = new Map([...files].toSorted(([a], [b]) => compareBytes(a, b)));
     if (scan.identity !== undefined && scan.identity !== this.#watched) {
       await this.#watch(scan.identity);
     }
     this.#tell();
     this.#passIn(isQuiet ? this.#rescanMs : this.#settleMs);
+  }
+
+  /** Changes are heard of as long as the folder itself can be read. */
+  #noteConnection(cause: Error | undefined): void {
+    const fault = cause?.message;
+    if (this.#connection !== undefined && this.#connection.fault === fault) return;
+    this.#connection = { fault, since: new Date().toISOString() };
   }
 
   /** Whether a file changed so recently that its writer may not have finished. */

@@ -1,4 +1,5 @@
 import type { ObjectRecord, Problem } from "../model/records.js";
+import type { SourceState } from "../model/source-state.js";
 
 /**
  * What a source tells, level-triggered: an upsert carries the whole object, `problems` the whole
@@ -21,11 +22,12 @@ export type Sink = (event: ObjectEvent) => void;
 /** Where objects come from: a folder of manifests, or an API server. */
 export interface Source {
   /**
-   * Resolves after `synced`.
+   * Begins to read. A folder has told `synced` when this resolves; an API server may come much later.
    *
-   * @throws SluiceError when there is nothing to read from
+   * @throws SluiceError when there is nothing to read from, and waiting would not help
    */
   start(sink: Sink): Promise<void>;
+  state(): SourceState;
   /** Ends all reading; no event comes after it resolved. */
   close(): Promise<void>;
 }

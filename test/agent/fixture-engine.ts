@@ -49,6 +49,25 @@ export const status: EngineStatus = {
   ],
   tables: [{ name: "rules", used: 4000, capacity: 4096 }],
   problems: [],
+  source: {
+    type: "kubernetes",
+    from: "https://192.0.2.1:6443",
+    isSynced: true,
+    isConnected: true,
+    since: "2026-01-01T00:00:00.000Z",
+    errors: [],
+    kinds: [
+      {
+        kind: "XdpPolicy",
+        objects: 3,
+        isSynced: true,
+        isConnected: true,
+        events: 5,
+        streams: 2,
+        lists: 1,
+      },
+    ],
+  },
   lastApply: { at: "2026-01-01T00:00:01.000Z", milliseconds: 3.5 },
 };
 
@@ -137,6 +156,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     },
     start: async () => {},
     submit: () => {},
+    setSource: () => {},
     setSourceProblems: () => {},
     status: () => status,
     rules: () => rules,

@@ -25,8 +25,8 @@ export const udpPort = 9000;
 const patienceMs = 20_000;
 
 export interface AgentOptions {
-  /** Flags without their dashes; they replace those of the node. */
-  readonly flags?: Readonly<Record<string, string>>;
+  /** Flags without their dashes; they replace those of the node, or take one away. */
+  readonly flags?: Readonly<Record<string, string | undefined>>;
   /** The agent's main script, of this build or another. */
   readonly script?: string;
   /** Words in front of the command, such as `setpriv …`. */
@@ -162,7 +162,9 @@ export async function createWorld(lab: Lab): Promise<World> {
 
 function startAgent(lab: Lab, node: Namespace, api: ApiClient, options: AgentOptions): Agent {
   const { flags = {}, script = agentScript, wrapper = [] } = options;
-  const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+  const words = Object.entries(flags).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
   const command = [...wrapper, process.execPath, "--enable-source-maps", script, ...words];
   // The kernel kills the agent when this process dies, however it dies.
   const child = spawn(

@@ -11,7 +11,7 @@ import { policy, rule } from "../oracle/build.js";
 import { type Lab, type Namespace, withNamespaces } from "../support/netns.js";
 import { eth, ipv4, ipv6, macA, macB, packet, Protocol } from "../support/packets.js";
 import { icmp, icmpv6, tcp, udp } from "../support/transports.js";
-import { eventually } from "./eventually.js";
+import { eventually } from "../support/eventually.js";
 import { openUplink, type Uplink } from "./harness.js";
 import { sendFrames } from "./raw-frames.js";
 

@@ -9,7 +9,7 @@ import { withNamespaces } from "../support/netns.js";
 import { loadObject, mapArray } from "../support/objects.js";
 import { arp, eth, ipv4, ipv6, macA, macB, packet, payload } from "../support/packets.js";
 import { tcp, udp } from "../support/transports.js";
-import { eventually } from "./eventually.js";
+import { eventually } from "../support/eventually.js";
 import { openUplink } from "./harness.js";
 import { sendFrames } from "./raw-frames.js";
 

@@ -20,7 +20,7 @@ import { type Lab, withNamespaces } from "../support/netns.js";
 import { loadProgram } from "../support/objects.js";
 import { eth, ipv4, ipv6, packet, payload } from "../support/packets.js";
 import { udp } from "../support/transports.js";
-import { eventually } from "./eventually.js";
+import { eventually } from "../support/eventually.js";
 import { printLines } from "./printer.js";
 import { sendFrames, watchFrames } from "./raw-frames.js";
 

@@ -61,6 +61,14 @@ function head(status: AgentStatus, { colors }: Output, nowMs: number): string {
       `started ${formatMoment(status.startedAt, nowMs)}, log level ${status.logLevel}`,
     `${colors.bold("Pins")}     ${status.pinFolder}, table layout ${status.layout}`,
   ];
+  const { source } = status;
+  if (source !== undefined) {
+    const why = source.errors.length === 0 ? "" : `: ${printable(source.errors.join("; "))}`;
+    const text = source.isConnected
+      ? `${source.from}, connected ${formatMoment(source.since, nowMs)}`
+      : colors.red(`${source.from}, lost ${formatMoment(source.since, nowMs)}${why}`);
+    lines.push(`${colors.bold("Source")}   ${text}`);
+  }
   if (status.eventsLost > 0) {
     lines.push(`${colors.bold("Events")}   ${formatCount(status.eventsLost)} lost`);
   }

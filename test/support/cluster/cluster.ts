@@ -60,6 +60,8 @@ export interface Cluster {
   applyFiles(...paths: readonly string[]): Promise<void>;
   /** Installs crds/*.yaml and waits until they are served. */
   installCrds(): Promise<void>;
+  /** Waits until the API server knows a resource. */
+  untilServed(path: string): Promise<void>;
   createNode(name: string, options?: NodeOptions): Promise<KubeObject>;
   agentAccount(nodeName: string, options?: AgentAccountOptions): Promise<AgentAccount>;
 
@@ -159,6 +161,7 @@ async function start(
       for (const path of paths) await cluster.apply(readFileSync(join(repository, path), "utf8"));
     },
     installCrds: () => installCrds(cluster),
+    untilServed: (path) => untilServed(cluster, path),
     createNode: (name, options) => createNode(cluster, name, options),
     agentAccount: (nodeName, options) => createAgentAccount(cluster, nodeName, options),
     killApiServer: () => apiServer.kill(),

@@ -1,0 +1,47 @@
+import type { Logger } from "pino";
+import { SluiceError } from "../errors.js";
+import type { KubeClient } from "../kube/client.js";
+import type { KubeConnection } from "../kube/connection.js";
+import { createKubeClient } from "../kube/http-client.js";
+import { openServiceAccount, serversOfEnvironment } from "../kube/service-account.js";
+import { KubernetesSource } from "../source/kubernetes.js";
+import { ManifestFolder } from "../source/manifest-folder.js";
+import type { Source } from "../source/source.js";
+import { version } from "../version.js";
+import type { SourceOptions } from "./options.js";
+
+export interface OpenedSource {
+  readonly source: Source;
+  /** Missing for a folder. */
+  readonly client?: KubeClient;
+}
+
+/** @throws SluiceError when the configuration names no source that can be read */
+export async function openSource(
+  options: SourceOptions,
+  nodeName: string,
+  logger: Logger,
+): Promise<OpenedSource> {
+  if (options.type === "folder") return { source: new ManifestFolder(options.folder) };
+  const client = createKubeClient(await connect(options), {
+    userAgent: `sluice-agent/${version} (${process.platform}/${process.arch})`,
+    onFailOver: (from, to, error) => {
+      logger.warn({ from, to, code: error.code }, `${error.problem}; the next server is asked`);
+    },
+  });
+  return { source: new KubernetesSource(client, { nodeName }), client };
+}
+
+async function connect(
+  options: Extract<SourceOptions, { type: "kubernetes" }>,
+): Promise<KubeConnection> {
+  const { serviceAccount, servers } = options;
+  if (serviceAccount === undefined) throw new Error("not yet");
+  const known = servers.length > 0 ? servers : serversOfEnvironment(process.env);
+  if (known.length === 0) {
+    throw new SluiceError("SLUICE_KUBE_CONFIG", "it is not known where the API server is", {
+      remedy: "Give --api-server, or run in a pod, where KUBERNETES_SERVICE_HOST is set",
+    });
+  }
+  return openServiceAccount(serviceAccount, { servers: known });
+}

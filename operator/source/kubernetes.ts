@@ -1,0 +1,212 @@
+import type { KubeClient } from "../kube/client.js";
+import { KubeError } from "../kube/errors.js";
+import { Reflector, type WatchState } from "../kube/reflector.js";
+import type { Problem } from "../model/records.js";
+import type { SourceState } from "../model/source-state.js";
+import { type KubernetesKind, kubernetesKinds } from "./kubernetes-kinds.js";
+import { KubernetesObjects } from "./kubernetes-objects.js";
+import type { ObjectEvent, Sink, Source } from "./source.js";
+
+export interface KubernetesSourceOptions {
+  /** The node whose agent this is. */
+  readonly nodeName: string;
+  /** Default: all that policies are made of. */
+  readonly kinds?: readonly KubernetesKind[];
+}
+
+interface Watched {
+  readonly kind: KubernetesKind;
+  readonly objects: KubernetesObjects;
+  readonly reflector: Reflector;
+}
+
+/**
+ * The API server as a source. When it is gone, all that was told stays, and what changed meanwhile is told when it is back:
+ * what was deleted, too.
+ */
+export class KubernetesSource implements Source {
+  readonly #client: KubeClient;
+  readonly #nodeName: string;
+  readonly #watched: readonly Watched[];
+  #sink: Sink = () => {};
+  #isSynced = false;
+  #isConnected = false;
+  #sinceMs = Date.now();
+  #hasOwnNode = false;
+  #problems: readonly Problem[] = [];
+  /** By reason: when the server is gone, it is gone for every kind. */
+  #connectionTold: ReadonlyMap<string, Problem> = new Map();
+  #isTelling = false;
+
+  constructor(client: KubeClient, options: KubernetesSourceOptions) {
+    this.#client = client;
+    this.#nodeName = options.nodeName;
+    this.#watched = (options.kinds ?? kubernetesKinds).map((kind) => this.#watch(kind));
+  }
+
+  async start(sink: Sink): Promise<void> {
+    this.#sink = sink;
+    for (const { reflector } of this.#watched) reflector.start();
+    await Promise.resolve();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#watched.map(({ reflector }) => reflector.close()));
+    this.#sink = () => {};
+  }
+
+  state(): SourceState {
+    const kinds = this.#watched.map(({ kind, objects, reflector }) => {
+      const { isSynced, isConnected, events, streams, lists } = reflector.state();
+      return {
+        kind: kind.kind,
+        objects: objects.size,
+        isSynced,
+        isConnected,
+        events,
+        streams,
+        lists,
+      };
+    });
+    return {
+      type: "kubernetes",
+      from: this.#client.server(),
+      isSynced: this.#isSynced,
+      isConnected: this.#isConnected,
+      since: new Date(this.#sinceMs).toISOString(),
+      errors: this.#errors(),
+      kinds,
+    };
+  }
+
+  #watch(kind: KubernetesKind): Watched {
+    const objects = new KubernetesObjects(kind);
+    const reflector = new Reflector({
+      client: this.#client,
+      target: kind.target,
+      sink: {
+        upsert: (object) => this.#tell(objects.upsert(object, Date.now())),
+        remove: (key) => {
+          if (!this.#isOwnNode(kind, key)) this.#tell(objects.remove(key));
+          else this.#setOwnNode(false);
+        },
+        retain: (keys) => {
+          if (kind.kind === "Node") this.#setOwnNode(keys.has(this.#nodeName));
+          const kept = kind.kind === "Node" ? new Set([...keys, this.#nodeName]) : keys;
+          for (const event of objects.retain(kept)) this.#tell(event);
+        },
+        stateChanged: () => this.#stateChanged(),
+      },
+    });
+    return { kind, objects, reflector };
+  }
+
+  /** A node that is deleted while its agent runs keeps its labels: policies must not go for a slip of the hand. */
+  #isOwnNode(kind: KubernetesKind, key: string): boolean {
+    return kind.kind === "Node" && key === this.#nodeName;
+  }
+
+  #setOwnNode(isThere: boolean): void {
+    this.#hasOwnNode = isThere;
+    this.#tellProblemsSoon();
+  }
+
+  #tell(event: ObjectEvent | undefined): void {
+    if (event?.type === "upsert" && event.record.kind === "Node") {
+      if (event.record.name === this.#nodeName) this.#hasOwnNode = true;
+    }
+    if (event !== undefined) this.#sink(event);
+    this.#tellProblemsSoon();
+  }
+
+  #stateChanged(): void {
+    const states = this.#watched.map(({ reflector }) => reflector.state());
+    const isConnected = states.every((state) => state.isConnected);
+    if (isConnected !== this.#isConnected) {
+      this.#isConnected = isConnected;
+      this.#sinceMs = Date.now();
+    }
+    if (!this.#isSynced && states.every(({ isSynced }) => isSynced)) {
+      this.#isSynced = true;
+      this.#tellProblems();
+      this.#sink({ type: "synced" });
+    }
+    this.#tellProblemsSoon();
+  }
+
+  /** Once for all that one piece of an answer changed. */
+  #tellProblemsSoon(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#tellProblems();
+    });
+  }
+
+  #tellProblems(): void {
+    const problems = [
+      ...this.#connectionProblems(),
+      ...this.#watched.flatMap(({ objects }) => objects.problems()),
+    ];
+    const isSame =
+      problems.length === this.#problems.length &&
+      problems.every((problem, index) => problem === this.#problems[index]);
+    if (isSame) return;
+    this.#problems = problems;
+    this.#sink({ type: "problems", problems });
+  }
+
+  #connectionProblems(): readonly Problem[] {
+    const now = new Map<string, Problem>();
+    for (const { kind, reflector } of this.#watched) {
+      const { error, isSynced } = reflector.state();
+      if (error === undefined) continue;
+      const key = error.status === 404 ? kind.kind : error.code;
+      if (now.has(key)) continue;
+      now.set(key, this.#connectionTold.get(key) ?? connectionProblem(kind, error, isSynced));
+    }
+    const nodes = this.#watched.find(({ kind }) => kind.kind === "Node");
+    if (nodes?.reflector.state().isSynced === true && !this.#hasOwnNode) {
+      now.set("own node", this.#connectionTold.get("own node") ?? noNode(this.#nodeName));
+    }
+    this.#connectionTold = now;
+    return [...now.values()];
+  }
+
+  #errors(): readonly string[] {
+    const errors = this.#watched.flatMap(({ reflector }) => reflector.state().error?.problem ?? []);
+    return [...new Set(errors)];
+  }
+}
+
+function connectionProblem(
+  { kind, target }: KubernetesKind,
+  error: NonNullable<WatchState["error"]>,
+  isSynced: boolean,
+): Problem {
+  const stays = isSynced ? "what was last read stays in force" : "nothing changes until it is read";
+  const isMissing = error instanceof KubeError && error.status === 404;
+  const message = isMissing
+    ? `the API server does not know the kind ${kind} (${target.path}); ${stays}`
+    : `${error.problem}; ${stays}`;
+  return {
+    severity: "error",
+    code: error.code,
+    origin: { source: "api" },
+    message,
+    remedy: (isMissing ? "Install the CRDs of this version" : error.remedy) ?? "It is tried again",
+  };
+}
+
+function noNode(name: string): Problem {
+  return {
+    severity: "error",
+    code: "SLUICE_NO_NODE",
+    origin: { source: "api" },
+    kind: "Node",
+    name,
+    message: "is not there: policies with a nodeSelector act by the labels it last had",
+    remedy: "Check --node-name against kubectl get nodes",
+  };
+}

@@ -1,0 +1,77 @@
+import type { AgentOptions } from "../lifecycle/world.js";
+import { type Agent, createWorld, type World } from "../lifecycle/world.js";
+import type { AgentAccount } from "../support/cluster/agent-account.js";
+import type { Cluster } from "../support/cluster/cluster.js";
+import { type Installed, installChart } from "../support/cluster/install.js";
+import { openTunnel, type Tunnel } from "../support/cluster/tunnel.js";
+import { withCluster } from "../support/cluster/cluster.js";
+import { type Lab, withNamespaces } from "../support/netns.js";
+
+/** A node of a cluster on which the chart is installed, with an outside on its wire. */
+export interface ClusterNode extends World {
+  readonly cluster: Cluster;
+  readonly account: AgentAccount;
+  readonly tunnel: Tunnel;
+  /** Starts an agent as the chart's DaemonSet does; flags given replace those of the node. */
+  startAgent(options?: AgentOptions): Agent;
+}
+
+export interface ClusterLab {
+  readonly cluster: Cluster;
+  readonly installed: Installed;
+  node(name: string): Promise<ClusterNode>;
+}
+
+/** A real API server with the chart installed, and namespaces to be its nodes; all of it goes, however the test ends. */
+export async function withClusterLab(body: (lab: ClusterLab) => Promise<void>): Promise<void> {
+  await withCluster(async (cluster) => {
+    const installed = await installChart(cluster);
+    await withNamespaces(async (lab) => {
+      await body({
+        cluster,
+        installed,
+        node: (name) => createClusterNode(cluster, installed, lab, name),
+      });
+    });
+  });
+}
+
+async function createClusterNode(
+  cluster: Cluster,
+  installed: Installed,
+  lab: Lab,
+  name: string,
+): Promise<ClusterNode> {
+  const world = await createWorld(lab);
+  const account = await installed.account(name);
+  const tunnel = await openTunnel(cluster, world.node);
+  const flags = {
+    manifests: undefined,
+    "node-labels": undefined,
+    "node-name": name,
+    "service-account": account.folder,
+    "api-server": tunnel.endpoint,
+  };
+  return {
+    ...world,
+    cluster,
+    account,
+    tunnel,
+    startAgent: (options = {}) =>
+      world.start({ ...options, flags: { ...flags, ...options.flags } }),
+  };
+}
+
+/** A policy that drops datagrams from an address. */
+export function dropFrom(name: string, address: string, more = ""): string {
+  return `
+apiVersion: sluice.dev/v1alpha1
+kind: XdpPolicy
+metadata: {name: ${name}}
+spec:
+  priority: 100
+  ${more}
+  ingress:
+  - {name: drop, action: Drop, from: [{cidr: ${address}/32}]}
+`;
+}
