@@ -7,7 +7,8 @@ import { describe, it } from "node:test";
 import { parse } from "yaml";
 import { Limits } from "../../datapath/generated/layout.js";
 import { parseObjects } from "../support/cluster/apply.js";
-import { chartFolder, render, tryHelm, type Values } from "./helm.js";
+import { chartFolder } from "../support/cluster/install.js";
+import { render, tryHelm, type Values } from "./helm.js";
 import { valueSets } from "./value-sets.js";
 
 const root = join(chartFolder, "../..");

@@ -2,12 +2,10 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Cluster } from "../support/cluster/cluster.js";
 import { type KubeObject, parseObjects } from "../support/cluster/apply.js";
+import { chartFolder } from "../support/cluster/install.js";
 import { toolPath } from "../support/cluster/tools.js";
-
-export const chartFolder = fileURLToPath(new URL("../../../charts/sluice", import.meta.url));
 
 /** Values of the chart, as a values file has them. */
 export type Values = Readonly<Record<string, unknown>>;

@@ -3,19 +3,16 @@ import { after, before, describe, it } from "node:test";
 import type { AgentAccount } from "../support/cluster/agent-account.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import type { RestAnswer } from "../support/cluster/rest.js";
-import { eventually } from "../uplink/eventually.js";
-import { chartFolder, helm, release } from "./helm.js";
-
-/** What stands in the chart for the agents' ServiceAccount. */
-const serviceAccount = { namespace: release.namespace, serviceAccount: "sluice" } as const;
+import { eventually } from "../support/eventually.js";
+import { installChart } from "../support/cluster/install.js";
+import { release } from "./helm.js";
 
 let cluster: Cluster;
 let agent: AgentAccount;
 before(async () => {
   cluster = await startCluster();
-  const { name, namespace } = release;
-  await helm(cluster, ["install", name, chartFolder, "-n", namespace, "--create-namespace"]);
-  agent = await cluster.agentAccount("node-a", serviceAccount);
+  const installed = await installChart(cluster);
+  agent = await installed.account("node-a");
 });
 after(() => cluster?.close());
 

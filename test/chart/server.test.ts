@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import type { KubeObject } from "../support/cluster/apply.js";
-import { eventually } from "../uplink/eventually.js";
+import { eventually } from "../support/eventually.js";
 import { release, render } from "./helm.js";
 import { monitoringCrds } from "./monitoring-crds.js";
 import { valueSets } from "./value-sets.js";
