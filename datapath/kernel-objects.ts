@@ -1,10 +1,12 @@
 import { closeSync } from "node:fs";
+import { describeMissing } from "./capabilities.js";
+import type { SluiceError } from "./errors.js";
 import { datapathError, Errno } from "./errors.js";
 import type { BpfFd, LinkFd, MapFd, ProgramFd } from "./handles.js";
 import { closeFd } from "./handles.js";
 import type { LinkInfo, MapInfo, ProgramInfo } from "./kernel-info.js";
 import { linkInfo, mapInfo, programInfo } from "./kernel-info.js";
-import { isErrno, libbpf, libbpfError } from "./libbpf.js";
+import { isErrno, isPermission, libbpf, libbpfError } from "./libbpf.js";
 
 type NextId = "bpf_prog_get_next_id" | "bpf_map_get_next_id" | "bpf_link_get_next_id";
 
@@ -14,13 +16,21 @@ function* ids(call: NextId): Generator<number> {
     const result = libbpf()[call](id, next);
     if (isErrno(result, Errno.ENOENT)) return;
     if (result < 0) {
-      throw datapathError("SLUICE_SYSTEM_CALL", "cannot list what the kernel holds", {
-        cause: libbpfError(call, result),
-      });
+      throw failed("cannot list what the kernel holds", call, result);
     }
     id = next.readUInt32LE();
     yield id;
   }
+}
+
+function failed(tried: string, call: string, result: number): SluiceError {
+  const cause = libbpfError(call, result);
+  const missing = isPermission(result) ? describeMissing(["CAP_SYS_ADMIN"]) : undefined;
+  if (missing === undefined) return datapathError("SLUICE_SYSTEM_CALL", tried, { cause });
+  return datapathError("SLUICE_NO_CAPABILITY", `${tried}: ${missing}`, {
+    cause,
+    remedy: "Run as root with CAP_SYS_ADMIN: what others loaded is not shown without it",
+  });
 }
 
 type FdById = "bpf_prog_get_fd_by_id" | "bpf_map_get_fd_by_id" | "bpf_link_get_fd_by_id";
@@ -30,9 +40,7 @@ function fdById(call: FdById, id: number): number | undefined {
   const fd = libbpf()[call](id);
   if (fd >= 0) return fd;
   if (isErrno(fd, Errno.ENOENT)) return undefined;
-  throw datapathError("SLUICE_SYSTEM_CALL", `cannot open number ${id} of the kernel`, {
-    cause: libbpfError(call, fd),
-  });
+  throw failed(`cannot open number ${id} of the kernel`, call, fd);
 }
 
 /** Opens a program by number; undefined when there is none. The caller closes it. */
@@ -75,9 +83,7 @@ function* each<Fd extends BpfFd, Info>(
 export function countRuns(): () => void {
   const fd = libbpf().bpf_enable_stats(0);
   if (fd >= 0) return () => closeSync(fd);
-  throw datapathError("SLUICE_SYSTEM_CALL", "cannot switch the statistics of programs on", {
-    cause: libbpfError("bpf_enable_stats", fd),
-  });
+  throw failed("cannot switch the statistics of programs on", "bpf_enable_stats", fd);
 }
 
 /** All programs of this kernel, of whatever owner. */

@@ -35,7 +35,10 @@ function causeOf({ result }: LoadFailure) {
 
 function permissionError(failure: LoadFailure): SluiceError | undefined {
   if (!isPermission(failure.result)) return undefined;
-  const missing = describeMissing(["CAP_BPF", "CAP_NET_ADMIN"]);
+  const missing =
+    describeMissing(["CAP_BPF", "CAP_NET_ADMIN"]) ??
+    // Without it the verifier refuses what it lets others do, such as a difference of two pointers.
+    describeMissing(["CAP_PERFMON"]);
   if (missing === undefined) return undefined;
   return datapathError("SLUICE_NO_CAPABILITY", `cannot load ${failure.object}: ${missing}`, {
     cause: causeOf(failure),

@@ -1,3 +1,4 @@
+import { missingCapabilities } from "./capabilities.js";
 import type { DatapathErrorCode, SluiceError } from "./errors.js";
 import { datapathError, Errno } from "./errors.js";
 import type { IfIndex, ProgramId } from "./handles.js";
@@ -50,20 +51,25 @@ export function queryXdp(index: IfIndex): XdpState {
   };
 }
 
-/** Mode and program of an interface in one line: `native program drop_tcp (id 12)`. */
+/**
+ * Mode and program of an interface in one line: `native program drop_tcp (id 12)`, or `native program
+ * id 12` for a process that may not read its name.
+ */
 export function describeXdp(state: XdpState): string {
   const parts = (["native", "generic", "offload"] as const).flatMap((mode) => {
     const id = state[mode];
-    return id === undefined ? [] : [`${mode} program ${programName(id)} (id ${id})`];
+    return id === undefined ? [] : [`${mode} program ${describeProgram(id)}`];
   });
   return parts.length === 0 ? "no program" : parts.join(" and ");
 }
 
-function programName(id: ProgramId): string {
+/** The name of a program of others may be read by CAP_SYS_ADMIN only, which an agent does without. */
+function describeProgram(id: ProgramId): string {
+  if (missingCapabilities(["CAP_SYS_ADMIN"]).length > 0) return `id ${id}`;
   const fd = programFdById(id);
-  if (fd === undefined) return "that has gone";
+  if (fd === undefined) return `that has gone (id ${id})`;
   try {
-    return programInfo(fd).name;
+    return `${programInfo(fd).name} (id ${id})`;
   } finally {
     closeFd(fd);
   }

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { SluiceError } from "../errors.js";
-import { startAgent } from "./agent.js";
 import { createLog, neighbourLevel } from "./log.js";
 import { type AgentOptions, createAgentCommand, resolveOptions } from "./options.js";
 
@@ -24,6 +23,8 @@ process.on("SIGUSR2", () => log.setLevel(neighbourLevel(log.level(), 1)));
 const ending = waitForSignal();
 
 try {
+  // Only now, so that --help and a wrong option answer at once.
+  const { startAgent } = await import("./agent.js");
   const agent = await startAgent(options, log);
   const signal = await ending;
   logger.info({ signal }, "ending; the rules stay in force");

@@ -8,6 +8,7 @@ import {
 import { defaultBpffs } from "../../datapath/pin.js";
 import { type Answer, type KernelReport, probeKernel } from "../../datapath/probe.js";
 import { SluiceError } from "../errors.js";
+import { agentCapabilities } from "./capabilities.js";
 import { examineNic, type NicReport } from "./doctor-nic.js";
 
 export type Grade = "ok" | "note" | "missing";
@@ -81,11 +82,12 @@ function examineKernel(): {
 }
 
 function examineRights(): readonly Finding[] {
-  const lacking = missingCapabilities(["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
+  const lacking = agentCapabilities.filter(({ name }) => missingCapabilities([name]).length > 0);
   if (lacking.length === 0)
     return [{ area: "rights", name: "capabilities", grade: "ok", text: "all" }];
-  const text = `this process lacks ${lacking.join(", ")}`;
-  return [missing("rights", "capabilities", text, "Run as root, or give it these capabilities")];
+  return lacking.map(({ name, purpose }) =>
+    missing("rights", name, `missing, for ${purpose}`, "Run as root, or give it this capability"),
+  );
 }
 
 function kernelFindings(kernel: KernelReport): readonly Finding[] {

@@ -63,6 +63,7 @@ describe("long lists of addresses are read past the YAML library with the same m
       "no newline at the end": `a:\n${run}`.trimEnd(),
       "wrong indentation behind": `a:\n${run} - x\n`,
       "a syntax error behind": `a:\n${run}b: [\n`,
+      "an open quote in front": `- '192.0.2.1''\n${"- '192.0.2.1'\n".repeat(40)}`,
       "names with a colon": `a:\n${"  - ab::\n".repeat(40)}`,
     };
     for (const [place, text] of Object.entries(texts)) {

@@ -94,7 +94,7 @@ const LONGEST_LOCATED_JSON = 1 << 20;
 
 type Runs = ReturnType<typeof liftRuns>["runs"];
 
-/** @returns undefined when a run turned out to be no part of a list */
+/** @returns undefined when the text has to be parsed as it was: a run may be no part of a list */
 function parseYaml(text: string, runs: Runs): ManifestText | undefined {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { ...OPTIONS, lineCounter: lines });
@@ -102,6 +102,8 @@ function parseYaml(text: string, runs: Runs): ManifestText | undefined {
   const lineAt = (offset: number) => originalLine(lines.linePos(offset).line, runs);
   const faults = documents.flatMap(({ errors }) => errors);
   if (faults.length > 0) {
+    // A quote that is open above a run may close in it, where the library would have gone on.
+    if (runs.some(({ hasQuotes }) => hasQuotes)) return undefined;
     return {
       faults: faults.slice(0, MOST_FAULTS).map(({ pos, message }) => ({
         code: "SLUICE_YAML_SYNTAX",

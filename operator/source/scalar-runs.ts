@@ -33,6 +33,8 @@ const SINGLE_QUOTE = 39;
 export interface ScalarRun {
   readonly placeholder: string;
   readonly entries: readonly string[];
+  /** Some entry stands in quotes. */
+  readonly hasQuotes: boolean;
   /** 1-based line of the first entry, in the original text and in the shortened one. */
   readonly line: number;
   readonly shortenedLine: number;
@@ -67,7 +69,8 @@ export function liftRuns(text: string): LiftedText {
       pieces.push(text.slice(copied, start), " ".repeat(indent), "- ", placeholder, "\n");
       copied = run.end;
       const shortenedLine = lineNumber - removedLines;
-      runs.push({ placeholder, entries: run.entries, line: lineNumber, shortenedLine });
+      const { entries, hasQuotes } = run;
+      runs.push({ placeholder, entries, hasQuotes, line: lineNumber, shortenedLine });
       removedLines += count - 1;
     }
     start = run.end;
@@ -92,24 +95,28 @@ function indentOfEntry(text: string, start: number): number {
 
 interface Run {
   readonly entries: readonly string[];
+  readonly hasQuotes: boolean;
   /** Offset behind the last line. */
   readonly end: number;
 }
 
 function readRun(text: string, start: number, indent: number): Run | undefined {
   const entries: string[] = [];
+  let hasQuotes = false;
   let end = start;
   while (end < text.length && indentOfEntry(text, end) === indent) {
     const token = readToken(text, end + indent + 1);
     if (token === undefined) break;
     entries.push(token);
+    hasQuotes ||= isTokenQuoted;
     end = tokenEnd;
   }
-  return entries.length === 0 ? undefined : { entries, end };
+  return entries.length === 0 ? undefined : { entries, hasQuotes, end };
 }
 
 /** Offset behind the line of the token last read. */
 let tokenEnd = 0;
+let isTokenQuoted = false;
 
 /** The address behind the dash, when the rest of the line is blank or a comment. */
 function readToken(text: string, afterDash: number): string | undefined {
@@ -117,7 +124,8 @@ function readToken(text: string, afterDash: number): string | undefined {
   while (text.charCodeAt(at) === SPACE) at++;
   const first = text.charCodeAt(at);
   const mark = first === DOUBLE_QUOTE || first === SINGLE_QUOTE ? first : 0;
-  if (mark !== 0) at++;
+  isTokenQuoted = mark !== 0;
+  if (isTokenQuoted) at++;
   const start = at;
   let dots = 0;
   let hasSign = false;
@@ -128,7 +136,7 @@ function readToken(text: string, afterDash: number): string | undefined {
     else if (!((code >= 48 && code <= 57) || (code >= 97 && code <= 102))) break;
   }
   const token = text.slice(start, at);
-  if (mark !== 0) {
+  if (isTokenQuoted) {
     if (text.charCodeAt(at) !== mark) return undefined;
     at++;
   } else if (text.charCodeAt(at - 1) === COLON || (dots < 2 && !hasSign)) {

@@ -12,6 +12,18 @@ const cliScript = fileURLToPath(new URL("../../operator/cli/main.js", import.met
 
 const patienceMs = 20_000;
 
+/** How the programs of a build are started: the words before their options. */
+export interface Build {
+  readonly agent: readonly string[];
+  /** The environment has SLUICE_SOCKET. */
+  readonly sluicectl: readonly string[];
+}
+
+const ownBuild: Build = {
+  agent: [process.execPath, "--enable-source-maps", agentScript],
+  sluicectl: [process.execPath, cliScript],
+};
+
 /** A node with one uplink, `eth0`, and an outside client on the other end of its wire. */
 export interface TestNode {
   readonly node: Namespace;
@@ -43,7 +55,11 @@ export interface AgentProcess {
 export const nodeAddress = "10.9.0.1";
 export const clientAddress = "10.9.0.2";
 
-export function createTestNode(lab: Lab): TestNode {
+/** @param buildFor the programs to run, given the node's folder; those of this build when absent */
+export function createTestNode(
+  lab: Lab,
+  buildFor: (folder: string) => Build = () => ownBuild,
+): TestNode {
   const node = lab.namespace("node");
   const client = lab.namespace("client");
   lab.veth(
@@ -54,6 +70,7 @@ export function createTestNode(lab: Lab): TestNode {
   const folder = mkdtempSync(join(tmpdir(), "sluice-agent-"));
   lab.onCleanup(() => rmSync(folder, { recursive: true, force: true }));
   mkdirSync(join(folder, "manifests"));
+  const build = buildFor(folder);
   const socketPath = join(folder, "state", "agent.sock");
   const api = createClient(socketPath, 5000);
   const defaults = {
@@ -79,10 +96,10 @@ export function createTestNode(lab: Lab): TestNode {
         `--${name}`,
         value,
       ]);
-      return startAgent(lab, node, words, api);
+      return startAgent(lab, node, [...build.agent, ...words], api);
     },
     ctl(...words) {
-      const command = [`--net=${node.path}`, process.execPath, cliScript, ...words];
+      const command = [`--net=${node.path}`, ...build.sluicectl, ...words];
       try {
         const env = { ...process.env, SLUICE_SOCKET: socketPath };
         const out = execFileSync("nsenter", command, {
@@ -111,8 +128,8 @@ function startAgent(
   api: ApiClient,
 ): AgentProcess {
   // The kernel kills the agent when this process dies, however it dies.
-  const command = ["--pdeathsig", "KILL", "nsenter", `--net=${node.path}`, process.execPath];
-  const child = spawn("setpriv", [...command, "--enable-source-maps", agentScript, ...words], {
+  const command = ["--pdeathsig", "KILL", "nsenter", `--net=${node.path}`, ...words];
+  const child = spawn("setpriv", command, {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";
