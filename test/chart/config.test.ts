@@ -37,7 +37,8 @@ async function agentOptions(values: Values): Promise<AgentOptions> {
     for (const [name, text] of Object.entries(configMap.data)) {
       writeFileSync(join(folder, name), inFolder(text));
     }
-    const { args } = rendered.one<DaemonSet>("DaemonSet").spec.template.spec.containers[0]!;
+    const { spec } = rendered.one("DaemonSet") as DaemonSet;
+    const { args } = spec.template.spec.containers[0]!;
     const command = createAgentCommand().exitOverride();
     return resolveOptions(command.parse(args.map(inFolder), { from: "user" }));
   } finally {

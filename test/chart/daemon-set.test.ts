@@ -57,7 +57,7 @@ interface DaemonSet extends KubeObject {
 }
 
 async function daemonSet(values: Values = {}): Promise<DaemonSet["spec"]> {
-  return (await render(values)).one<DaemonSet>("DaemonSet").spec;
+  return ((await render(values)).one("DaemonSet") as DaemonSet).spec;
 }
 
 async function agent(values: Values = {}): Promise<Container> {

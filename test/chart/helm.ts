@@ -59,7 +59,7 @@ export async function helm(
 export interface Rendered {
   readonly objects: readonly KubeObject[];
   /** The one object of a kind, by its name if there are several. */
-  one<T extends KubeObject>(kind: string, name?: string): T;
+  one(kind: string, name?: string): KubeObject;
   has(kind: string): boolean;
 }
 
@@ -75,12 +75,15 @@ export async function render(values: Values = {}, chart = chartFolder): Promise<
   const objects = parseObjects(out);
   return {
     objects,
-    one<T extends KubeObject>(kind: string, name?: string) {
+    one(kind, name) {
       const found = objects.filter(
         (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
       );
-      if (found.length !== 1) throw new Error(`${found.length} of ${kind} ${name ?? ""}`);
-      return found[0] as T;
+      const [first] = found;
+      if (first === undefined || found.length > 1) {
+        throw new Error(`${found.length} of ${kind} ${name ?? ""}`);
+      }
+      return first;
     },
     has: (kind) => objects.some((object) => object.kind === kind),
   };

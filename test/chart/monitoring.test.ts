@@ -17,6 +17,10 @@ interface PrometheusRule extends KubeObject {
   readonly spec: { readonly groups: readonly { readonly rules: readonly Rule[] }[] };
 }
 
+interface ConfigMap extends KubeObject {
+  readonly data: Readonly<Record<string, string>>;
+}
+
 interface Dashboard {
   readonly panels: readonly {
     readonly id: number;
@@ -33,13 +37,9 @@ interface Dashboard {
 }
 
 const monitored = await render(valueSets["a cluster with the Prometheus operator"]);
-const rules = monitored
-  .one<PrometheusRule>("PrometheusRule")
-  .spec.groups.flatMap((group) => group.rules);
-const { data } = monitored.one<KubeObject & { readonly data: Record<string, string> }>(
-  "ConfigMap",
-  `${release.name}-dashboard`,
-);
+const { spec } = monitored.one("PrometheusRule") as PrometheusRule;
+const rules = spec.groups.flatMap((group) => group.rules);
+const { data } = monitored.one("ConfigMap", `${release.name}-dashboard`) as ConfigMap;
 const { panels } = JSON.parse(data["sluice.json"]!) as Dashboard;
 
 /** Labels that Prometheus adds to what it scrapes, by the PodMonitor. */

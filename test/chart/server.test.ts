@@ -36,9 +36,8 @@ describe("every object of the chart is accepted by the API server", () => {
 });
 
 it("a field that the kind does not have would be found", async () => {
-  const podMonitor = (await render(valueSets["a cluster with the Prometheus operator"])).one<
-    KubeObject & { readonly spec: object }
-  >("PodMonitor");
+  const monitored = await render(valueSets["a cluster with the Prometheus operator"]);
+  const podMonitor = monitored.one("PodMonitor") as KubeObject & { readonly spec: object };
   const wrong = { ...podMonitor, spec: { ...podMonitor.spec, endpoints: [] } };
   await assert.rejects(
     cluster.kubectl(dryRun, { input: JSON.stringify(wrong) }),
@@ -46,7 +45,7 @@ it("a field that the kind does not have would be found", async () => {
   );
 });
 
-interface Pod {
+interface DaemonSet extends KubeObject {
   readonly spec: { readonly template: { readonly metadata: object; readonly spec: object } };
 }
 
@@ -61,9 +60,8 @@ describe("pod security", () => {
       },
       { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "sluice", namespace } },
     ]);
-    const { metadata, spec } = (await render({ priorityClassName: "" })).one<KubeObject & Pod>(
-      "DaemonSet",
-    ).spec.template;
+    const rendered = await render({ priorityClassName: "" });
+    const { metadata, spec } = (rendered.one("DaemonSet") as DaemonSet).spec.template;
     const pod = {
       apiVersion: "v1",
       kind: "Pod",
