@@ -32,7 +32,8 @@ export interface NodeOptions {
 
 /**
  * A real etcd and kube-apiserver on loopback, with RBAC on. There are no controllers: nothing deletes what an
- * owner leaves behind, and a deleted Namespace stays in `Terminating`.
+ * owner leaves behind, a deleted Namespace stays in `Terminating`, and the aggregated roles (`view`, `edit`, `admin`)
+ * are empty.
  */
 export interface Cluster {
   /** `https://127.0.0.1:PORT`; changes when the API server starts on another port. */
@@ -99,7 +100,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const folder = createFolder();
   const closing: (() => void | Promise<void>)[] = [() => removeFolder(folder)];
   const close = async () => {
-    for (const work of closing.splice(0).reverse()) await work();
+    const failures: unknown[] = [];
+    for (const work of closing.splice(0).reverse()) {
+      try {
+        await work();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "a cluster could not be closed");
   };
   try {
     return await start(folder, options, closing, close);

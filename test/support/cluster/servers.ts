@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -108,15 +109,21 @@ export async function startApiServer(
   return process;
 }
 
-/** A port of loopback on which nobody listens now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * A port of loopback on which nobody listens now. It is below those that the kernel gives to outgoing connections, so
+ * that none of them takes it before the server does, or while the server is down.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(20_000, 32_768);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
+    server.on("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
