@@ -94,13 +94,17 @@ function buildMissing() {
   const startMs = Date.now();
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(join(scratch, "bin"), { recursive: true });
-  const go = suitableGo(scratch);
-  buildWithKubernetes(
-    go,
-    missing.filter(({ version }) => version === undefined),
-  );
-  for (const tool of missing.filter(({ version }) => version !== undefined)) buildAlone(go, tool);
-  rmSync(scratch, { recursive: true });
+  try {
+    const go = suitableGo(scratch);
+    const isAlone = (/** @type {Tool} */ tool) => tool.version !== undefined;
+    buildWithKubernetes(
+      go,
+      missing.filter((tool) => !isAlone(tool)),
+    );
+    for (const tool of missing.filter(isAlone)) buildAlone(go, tool);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
   console.error(`cluster tools: built in ${Math.round((Date.now() - startMs) / 1000)} s`);
 }
 

@@ -3,13 +3,13 @@ import type { Engine } from "../api/engine.js";
 import { type ApiServer, startApiServer } from "../api/server.js";
 import { createEngine } from "../apply/engine.js";
 import { type HealthServer, startHealthServer } from "../health/health-server.js";
-import { formatProblem } from "../model/problem.js";
-import type { Problem } from "../model/records.js";
 import { createMetrics } from "../observe/metrics.js";
-import type { Sink } from "../source/source.js";
+import { startReporting } from "../status/reporting.js";
 import { version } from "../version.js";
 import { lockFolders } from "./locks.js";
 import { openSource } from "./open-source.js";
+import { readNodeFacts } from "./node-facts.js";
+import { createSink } from "./sink.js";
 import type { AgentLog } from "./log.js";
 import type { AgentOptions } from "./options.js";
 
@@ -54,11 +54,25 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     begun.push({ name: "api server", end: () => api.close() });
     await engine.start();
     const sourceLog = logger.child({ component: "source" });
-    const { source, client } = await openSource(options.source, nodeName, sourceLog);
-    begun.push({ name: "API client", end: () => client?.close() });
+    const { source, cluster } = await openSource(options.source, nodeName, sourceLog);
+    begun.push({ name: "API client", end: () => cluster?.client.close() });
     begun.push({ name: "source", end: () => source.close() });
     engine.setSource(() => source.state());
     await source.start(createSink(engine, sourceLog));
+    if (cluster !== undefined) {
+      const { client, view, leaseNamespace } = cluster;
+      const facts = readNodeFacts();
+      const reporting = startReporting({
+        client,
+        engine,
+        node: nodeName,
+        leaseNamespace,
+        facts: () => facts,
+        cluster: view,
+        log: logger.child({ component: "reporting" }),
+      });
+      begun.push({ name: "reporting", end: () => reporting.close() });
+    }
     logger.info({ source: source.state().from, socket: options.socketPath }, "watching");
     return { close };
   } catch (error) {
@@ -77,26 +91,4 @@ async function startHealth(
   const server = await startHealthServer({ engine, metrics, ...metricsAddress });
   logger.info({ address: server.address }, "serving metrics and health");
   return server;
-}
-
-/** Passes events on, and logs each problem when it comes and when it goes. */
-function createSink(engine: Engine, logger: Logger): Sink {
-  let told = new Map<string, Problem>();
-  return (event) => {
-    if (event.type !== "problems") {
-      engine.submit(event);
-      return;
-    }
-    engine.setSourceProblems(event.problems);
-    const now = new Map(event.problems.map((problem) => [formatProblem(problem), problem]));
-    for (const [text, { severity, code }] of now) {
-      if (told.has(text)) continue;
-      if (severity === "error") logger.error({ code }, text);
-      else logger.warn({ code }, text);
-    }
-    for (const [text, { code }] of told) {
-      if (!now.has(text)) logger.info({ code }, `put right: ${text}`);
-    }
-    told = now;
-  };
 }

@@ -7,13 +7,18 @@ import { openServiceAccount, serversOfEnvironment } from "../kube/service-accoun
 import { KubernetesSource } from "../source/kubernetes.js";
 import { ManifestFolder } from "../source/manifest-folder.js";
 import type { Source } from "../source/source.js";
+import { ClusterView } from "../status/cluster-view.js";
 import { version } from "../version.js";
 import type { SourceOptions } from "./options.js";
 
 export interface OpenedSource {
   readonly source: Source;
-  /** Missing for a folder. */
-  readonly client?: KubeClient;
+  /** Missing for a folder, to which nothing is reported. */
+  readonly cluster?: {
+    readonly client: KubeClient;
+    readonly view: ClusterView;
+    readonly leaseNamespace: string;
+  };
 }
 
 /** @throws SluiceError when the configuration names no source that can be read */
@@ -29,7 +34,11 @@ export async function openSource(
       logger.warn({ from, to, code: error.code }, `${error.problem}; the next server is asked`);
     },
   });
-  return { source: new KubernetesSource(client, { nodeName }), client };
+  const view = new ClusterView();
+  return {
+    source: new KubernetesSource(client, { nodeName, observer: view }),
+    cluster: { client, view, leaseNamespace: options.leaseNamespace ?? client.namespace },
+  };
 }
 
 async function connect(

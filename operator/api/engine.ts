@@ -82,6 +82,8 @@ export interface PolicyState {
   readonly generation: number;
   readonly priority: number;
   readonly mode: "Enforce" | "Audit";
+  /** Whether its nodeSelector selects this node. */
+  readonly selected: boolean;
   /** Selected for this node and judging at least one interface. */
   readonly inForce: boolean;
   readonly interfaces: readonly string[];
@@ -186,6 +188,8 @@ export interface Engine {
   start(): Promise<void>;
   /** Level-triggered: the newest record of a name wins; applying is coalesced. */
   submit(event: ObjectEvent): void;
+  /** `ADDRESS:PORT` of API servers that were found, besides those configured: the default fail-safe rules let them in. */
+  setApiServers(endpoints: readonly string[]): void;
   /** Tells where to ask how the source is doing, for reports. */
   setSource(state: () => SourceState): void;
   /** Replaces the source's list of problems (refused files, objects). */

@@ -45,7 +45,7 @@ class FirewallEngine implements Engine {
   readonly #blocks: BlockList;
   readonly #confirmations: Confirmations;
   readonly #versions: PolicyVersions;
-  readonly #failSafe: readonly RuleRecord[];
+  #failSafe: readonly RuleRecord[];
   readonly #listeners = new Set<(event: EventState) => void>();
   readonly #startedAt = new Date();
   #parts: Parts | undefined;
@@ -69,9 +69,7 @@ class FirewallEngine implements Engine {
     this.#blocks = new BlockList(options.stateFolder);
     this.#confirmations = new Confirmations(options.stateFolder, options.confirmProbes);
     this.#versions = new PolicyVersions(this.#confirmations);
-    this.#failSafe =
-      options.failSafe ??
-      defaultFailSafe({ resolvers: systemResolvers(), apiServers: options.apiServers });
+    this.#failSafe = this.#failSafeWith(options.apiServers);
   }
 
   async start(): Promise<void> {
@@ -88,6 +86,13 @@ class FirewallEngine implements Engine {
   submit(event: ObjectEvent): void {
     if (event.type === "synced") this.#isSourceSynced = true;
     else this.#store.submit(event);
+    this.#wake(COALESCE_MS);
+  }
+
+  setApiServers(endpoints: readonly string[]): void {
+    this.#failSafe = this.#failSafeWith([
+      ...new Set([...this.#options.apiServers, ...endpoints].toSorted()),
+    ]);
     this.#wake(COALESCE_MS);
   }
 
@@ -218,7 +223,12 @@ class FirewallEngine implements Engine {
       nodeLocal: this.#blocks.rules(Date.now()),
       present: presentInterfaces(this.#options.uplinks),
       problems: [...this.#versions.problems(), ...this.#warnings],
+      nodeLabels: this.#nodeLabels(),
     };
+  }
+
+  #failSafeWith(apiServers: readonly string[]): readonly RuleRecord[] {
+    return this.#options.failSafe ?? defaultFailSafe({ resolvers: systemResolvers(), apiServers });
   }
 
   /** Those of the configuration, and over them those of the node's own object, when the source has it. */

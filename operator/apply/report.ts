@@ -15,6 +15,7 @@ import {
   FAIL_SAFE_POLICY,
   NODE_LOCAL_POLICY,
 } from "../compile/rule-list.js";
+import { selectorMatches } from "../compile/selectors.js";
 import type { CidrList, Problem, RuleRecord } from "../model/records.js";
 import { version } from "../version.js";
 import type { AttachmentState } from "./attachments.js";
@@ -43,6 +44,7 @@ export interface Picture {
   readonly nodeLocal: readonly RuleRecord[];
   readonly present: readonly PresentInterface[];
   readonly problems: readonly Problem[];
+  readonly nodeLabels: Readonly<Record<string, string>>;
 }
 
 /** Rules in force in order of judgement; a rule that takes several bits is one row. */
@@ -150,7 +152,7 @@ function describeInterfaces(
 }
 
 function describePolicies(picture: Picture): readonly PolicyState[] {
-  const { store, versions, confirmations, desired, problems } = picture;
+  const { store, versions, confirmations, desired, problems, nodeLabels } = picture;
   const names = interfaceNames(picture);
   return [...store.policies.values()].map((newest) => {
     const inForce = versions.inForce(newest.name);
@@ -161,6 +163,7 @@ function describePolicies(picture: Picture): readonly PolicyState[] {
       generation: newest.generation,
       priority: newest.priority,
       mode: newest.mode,
+      selected: selectorMatches(newest.nodeSelector, nodeLabels),
       inForce: inForce !== undefined && slots.length > 0,
       interfaces: slots.flatMap((slot) => names.get(slot) ?? []),
       rules: newest.rules.length,

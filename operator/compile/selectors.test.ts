@@ -29,6 +29,7 @@ describe("label selectors", () => {
     ["Exists", "role", undefined, true],
     ["Exists", "empty", undefined, true],
     ["Exists", "missing", undefined, false],
+    ["Exists", "constructor", undefined, false],
     ["DoesNotExist", "missing", undefined, true],
     ["DoesNotExist", "role", undefined, false],
   ] as const) {

@@ -4,11 +4,13 @@ type Labels = Readonly<Record<string, string>>;
 
 /** Kubernetes label selector semantics: all parts must hold; an empty selector selects everything. */
 export function selectorMatches(selector: LabelSelector, labels: Labels): boolean {
+  // Keys are the users' own, and one may be called "constructor".
+  const valueOf = (key: string) => (Object.hasOwn(labels, key) ? labels[key] : undefined);
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
-    if (labels[key] !== value) return false;
+    if (valueOf(key) !== value) return false;
   }
   return (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = labels[key];
+    const value = valueOf(key);
     switch (operator) {
       case "Exists":
         return value !== undefined;

@@ -120,7 +120,8 @@ export function jsonList(onItem: (item: unknown) => void): JsonList {
       if (depth !== 0 || outside.isEmpty) throw new Error("the list ends in the middle");
       // Between the items their commas are left.
       const text = outside.take(Buffer.alloc(0));
-      return JSON.parse(text.replace(/("items"\s*:\s*\[)[\s,]*\]/, "$1]"));
+      const list: unknown = JSON.parse(text.replace(/("items"\s*:\s*\[)[\s,]*\]/, "$1]"));
+      return list;
     },
   };
 }

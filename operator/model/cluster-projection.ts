@@ -51,13 +51,13 @@ export function readAnnotations(
   named: readonly string[] = [],
 ): Labels {
   const annotations = metadata.object("annotations");
-  let read: Record<string, string> | undefined;
+  const read: [key: string, value: string][] = [];
   for (const key of annotations.names()) {
     if (!key.startsWith("sluice.dev/") && !named.includes(key)) continue;
     const value = annotations.text(key);
-    if (value !== undefined) read = { ...read, [key]: value };
+    if (value !== undefined) read.push([key, value]);
   }
-  return interner.labels(read ?? {});
+  return interner.labels(Object.fromEntries(read));
 }
 
 /** The field `protocol`: TCP where it is missing (N25). */

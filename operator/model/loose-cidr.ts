@@ -7,7 +7,7 @@ import type { Cidr } from "./records.js";
 /**
  * Kubernetes has taken addresses with leading zeros, which are decimal and never octal, with host
  * bits, and IPv4 in IPv6 form for years, and keeps what it has taken (NetworkPolicy N19,
- * reference/services.md §1.1). What policies of Sluice's own say must be canonical: `readCidr`.
+ * services.md §1.1). What policies of Sluice's own say must be canonical: `readCidr`.
  *
  * @returns undefined when the text is no address
  */

@@ -171,7 +171,7 @@ endpoints:
         {addresses: [10.0.0.1], conditions: {ready: yes?}}, {addresses: [10.0.0.1], hints: {forZones: [a]}}]}`),
     );
     assert.equal(draft, undefined);
-    assert.deepEqual([...new Set(problems.map(({ field }) => field))].toSorted(), [
+    assert.deepEqual([...new Set(problems.map(({ field }) => String(field)))].toSorted(), [
       "addressType",
       "endpoints[0].addresses",
       "endpoints[1].addresses",

@@ -29,7 +29,7 @@ const LONG_COLUMN = 64;
 
 const scanner = new CidrScanner();
 
-/** Reads an EndpointSlice (v1), by reference/services.md §1.1 and §1.3; worth something without faults only. */
+/** Reads an EndpointSlice (v1), by services.md §1.1 and §1.3; worth something without faults only. */
 export function projectEndpointSlice(
   manifest: unknown,
   { findings, interner }: ClusterProjection,

@@ -21,7 +21,8 @@ export function projectNode(manifest: unknown, { findings }: Projection): Draft<
     labels: projectLabels(fieldOf(metadata, "labels") ?? {}, findings),
     addresses: projectAddresses(fieldOf(fieldOf(manifest, "status"), "addresses") ?? [], findings),
     podCidrs: projectPodCidrs(spec, findings),
-    isLeaving: fieldOf(metadata, "deletionTimestamp") != null || isToBeDeleted(spec),
+    isLeaving:
+      (fieldOf(metadata, "deletionTimestamp") ?? undefined) !== undefined || isToBeDeleted(spec),
   };
 }
 

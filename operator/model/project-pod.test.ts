@@ -22,7 +22,7 @@ function pod(metadata: string, spec = "", status = "") {
 const fieldsOf = (yaml: string) => {
   const { draft, problems } = project(yaml);
   assert.equal(draft, undefined);
-  return problems.map(({ field }) => field);
+  return problems.map(({ field }) => String(field));
 };
 
 describe("a Pod", () => {
@@ -149,7 +149,7 @@ status:
       ],
     );
     assert.deepEqual(fieldsOf("{metadata: {}}"), ["metadata.name"]);
-    assert.deepEqual(fieldsOf("[]"), [undefined, "metadata.name"]);
+    assert.deepEqual(fieldsOf("[]"), ["undefined", "metadata.name"]);
   });
 });
 

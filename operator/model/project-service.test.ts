@@ -23,7 +23,7 @@ function service(spec: string, metadata = "", status = "") {
 const fieldsOf = (yaml: string) => {
   const { draft, problems } = project(yaml);
   assert.equal(draft, undefined);
-  return problems.map(({ field }) => field).toSorted();
+  return problems.map(({ field }) => String(field)).toSorted();
 };
 
 describe("a Service", () => {

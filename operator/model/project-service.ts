@@ -25,7 +25,7 @@ const HEADLESS = "None";
 const AFFINITY_SECONDS = 10_800;
 const MOST_AFFINITY_SECONDS = 86_400;
 
-/** Reads a Service (v1), by reference/services.md §1.2; worth something without faults only. */
+/** Reads a Service (v1), by services.md §1.2; worth something without faults only. */
 export function projectService(
   manifest: unknown,
   { findings, interner }: ClusterProjection,

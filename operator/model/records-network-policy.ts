@@ -1,4 +1,4 @@
-/** Projected records of NetworkPolicies and ClusterNetworkPolicies (reference/policy.md). */
+/** Projected records of NetworkPolicies and ClusterNetworkPolicies (rules N1 to N40 and C1 to C13 of policy.md). */
 import type { Cidr, LabelSelector, Origin, PortRange } from "./records.js";
 import type { Transport } from "./records-pod.js";
 

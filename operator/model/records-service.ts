@@ -1,4 +1,4 @@
-/** Projected records of Services and EndpointSlices: what reference/services.md §1 decides by. */
+/** Projected records of Services and EndpointSlices: what services.md §1 decides by. */
 import type { Cidr, Origin } from "./records.js";
 import type { AddressPair, Labels, Transport } from "./records-pod.js";
 

@@ -1,22 +1,37 @@
 import type { KubeClient } from "../kube/client.js";
 import { KubeError } from "../kube/errors.js";
+import { type KubeObject, keyOf } from "../kube/object.js";
 import { Reflector, type WatchState } from "../kube/reflector.js";
+import { isKind, type Kind } from "../model/identify.js";
+import { Interner } from "../model/interner.js";
 import type { Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
-import { type KubernetesKind, kubernetesKinds } from "./kubernetes-kinds.js";
-import { KubernetesObjects } from "./kubernetes-objects.js";
+import type { HeldObjects } from "./held-objects.js";
+import { apiServerEndpoints, type KubernetesKind, policyKinds } from "./kubernetes-kinds.js";
 import type { ObjectEvent, Sink, Source } from "./source.js";
 
 export interface KubernetesSourceOptions {
   /** The node whose agent this is. */
   readonly nodeName: string;
-  /** Default: all that policies are made of. */
+  /** Default: what policies are made of, and the API server's endpoints. */
   readonly kinds?: readonly KubernetesKind[];
+  readonly observer?: ObjectObserver;
+}
+
+/** Sees the objects that policies are made of as the API server gave them, also refused ones and those that mean nothing new. It must not throw. */
+export interface ObjectObserver {
+  /** @param problems what is wrong with the object, when it was admitted last */
+  upsert(kind: Kind, object: KubeObject, problems: readonly Problem[]): void;
+  remove(kind: Kind, key: string): void;
+  /** What is not among these is gone. */
+  retain(kind: Kind, keys: ReadonlySet<string>): void;
+  /** All kinds have been told once. */
+  synced(): void;
 }
 
 interface Watched {
   readonly kind: KubernetesKind;
-  readonly objects: KubernetesObjects;
+  readonly objects: HeldObjects;
   readonly reflector: Reflector;
 }
 
@@ -27,6 +42,7 @@ interface Watched {
 export class KubernetesSource implements Source {
   readonly #client: KubeClient;
   readonly #nodeName: string;
+  readonly #observer: ObjectObserver | undefined;
   readonly #watched: readonly Watched[];
   #sink: Sink = () => {};
   #isSynced = false;
@@ -41,7 +57,10 @@ export class KubernetesSource implements Source {
   constructor(client: KubeClient, options: KubernetesSourceOptions) {
     this.#client = client;
     this.#nodeName = options.nodeName;
-    this.#watched = (options.kinds ?? kubernetesKinds).map((kind) => this.#watch(kind));
+    const { kinds = [...policyKinds, apiServerEndpoints] } = options;
+    const interner = new Interner();
+    this.#observer = options.observer;
+    this.#watched = kinds.map((kind) => this.#watch(kind, kind.hold(interner)));
   }
 
   async start(sink: Sink): Promise<void> {
@@ -79,18 +98,23 @@ export class KubernetesSource implements Source {
     };
   }
 
-  #watch(kind: KubernetesKind): Watched {
-    const objects = new KubernetesObjects(kind);
+  #watch(kind: KubernetesKind, objects: HeldObjects): Watched {
+    const observer = isKind(kind.kind) ? this.#observer : undefined;
     const reflector = new Reflector({
       client: this.#client,
       target: kind.target,
       sink: {
-        upsert: (object) => this.#tell(objects.upsert(object, Date.now())),
+        upsert: (object) => {
+          this.#tell(objects.upsert(object, Date.now()));
+          observer?.upsert(kind.kind as Kind, object, objects.problemsOf(keyOf(object)));
+        },
         remove: (key) => {
+          observer?.remove(kind.kind as Kind, key);
           if (!this.#isOwnNode(kind, key)) this.#tell(objects.remove(key));
           else this.#setOwnNode(false);
         },
         retain: (keys) => {
+          observer?.retain(kind.kind as Kind, keys);
           if (kind.kind === "Node") this.#setOwnNode(keys.has(this.#nodeName));
           const kept = kind.kind === "Node" ? new Set([...keys, this.#nodeName]) : keys;
           for (const event of objects.retain(kept)) this.#tell(event);
@@ -130,6 +154,7 @@ export class KubernetesSource implements Source {
       this.#isSynced = true;
       this.#tellProblems();
       this.#sink({ type: "synced" });
+      this.#observer?.synced();
     }
     this.#tellProblemsSoon();
   }

@@ -1,6 +1,6 @@
 import { sep } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
-import type { Problem } from "../model/records.js";
+import type { ObjectRecord, Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 import { compareBytes, type FolderScan, scanFolder } from "./folder-scan.js";
 import { fileProblem, type LoadedFile, loadText, problemOfError } from "./loaded-file.js";
@@ -40,7 +40,7 @@ export class ManifestFolder implements Source {
   #problems = "[]";
   #watchFault: Problem | undefined;
   #watcher: FSWatcher | undefined;
-  #sink: Sink = () => {};
+  #sink: Sink<ObjectRecord> = () => {};
   /** Identity of the folder that the watcher watches. */
   #watched: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -59,7 +59,7 @@ export class ManifestFolder implements Source {
   }
 
   /** @throws SluiceError `SLUICE_FOLDER_UNREADABLE` */
-  async start(sink: Sink): Promise<void> {
+  async start(sink: Sink<ObjectRecord>): Promise<void> {
     this.#sink = sink;
     const scan = await scanFolder(this.#folder);
     const cause = scan.failures.get(this.#folder);

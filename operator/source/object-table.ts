@@ -1,4 +1,5 @@
 import type { Kind } from "../model/identify.js";
+import { recordOf } from "../model/projection.js";
 import type { ObjectRecord, Origin, Problem } from "../model/records.js";
 import { duplicateProblem, type HeldObject, type LoadedFile, objectKey } from "./loaded-file.js";
 import type { ObjectEvent } from "./source.js";
@@ -31,7 +32,7 @@ export class ObjectTable {
    * @param files in the order of their paths: of two objects of one kind and name the first counts
    */
   update(files: ReadonlyMap<string, LoadedFile>): {
-    readonly events: readonly ObjectEvent[];
+    readonly events: readonly ObjectEvent<ObjectRecord>[];
     readonly problems: readonly Problem[];
   } {
     const wanted = new Map<string, Placed>();
@@ -74,7 +75,7 @@ export class ObjectTable {
     this.#inForce.set(key, { kind, name, digest: admitted.digest, generation, source });
     const origin: Origin = { source, line };
     const { draft } = admitted;
-    return draft.kind === "Node" ? { ...draft, origin } : { ...draft, origin, generation };
+    return recordOf<ObjectRecord>(draft, origin, draft.kind === "Node" ? undefined : generation);
   }
 
   #withKept(problem: Problem): Problem {

@@ -1,5 +1,9 @@
 import type { ObjectRecord, Problem } from "../model/records.js";
+import type { ClusterRecord } from "../model/records-cluster.js";
 import type { SourceState } from "../model/source-state.js";
+
+/** What policies are made of, and what else a cluster is made of. */
+export type SourceRecord = ObjectRecord | ClusterRecord;
 
 /**
  * What a source tells, level-triggered: an upsert carries the whole object, `problems` the whole
@@ -9,15 +13,21 @@ import type { SourceState } from "../model/source-state.js";
  * in between, upserts before deletes, and `problems` last: whoever acts once per pass never sees
  * half of a change. `synced` comes once, at the end of the first pass.
  */
-export type ObjectEvent =
-  | { readonly type: "upsert"; readonly record: ObjectRecord }
-  | { readonly type: "delete"; readonly kind: ObjectRecord["kind"]; readonly name: string }
+export type ObjectEvent<R extends SourceRecord = SourceRecord> =
+  | { readonly type: "upsert"; readonly record: R }
+  | {
+      readonly type: "delete";
+      readonly kind: R["kind"];
+      /** Missing for what has none. */
+      readonly namespace?: string;
+      readonly name: string;
+    }
   /** All that is wrong now; what is not in the list any more has been put right. */
   | { readonly type: "problems"; readonly problems: readonly Problem[] }
   | { readonly type: "synced" };
 
 /** Takes events. It must not throw. */
-export type Sink = (event: ObjectEvent) => void;
+export type Sink<R extends SourceRecord = SourceRecord> = (event: ObjectEvent<R>) => void;
 
 /** Where objects come from: a folder of manifests, or an API server. */
 export interface Source {

@@ -13,8 +13,9 @@ const toolchain = `golang.org/toolchain@v0.0.1-go1.26.8.linux-${architecture}`;
 
 /** Go programs of this machine, whatever their version. */
 export function installedGos() {
-  const places = [findProgram("go"), "/usr/local/go/bin/go", "/usr/bin/go"];
-  return [...new Set(places)].filter((go) => go !== undefined && existsSync(go));
+  const inPath = findProgram("go");
+  const usual = ["/usr/local/go/bin/go"].filter((go) => existsSync(go));
+  return [...new Set(inPath === undefined ? usual : [inPath, ...usual])];
 }
 
 /**

@@ -63,12 +63,22 @@ describe("the chart", () => {
     assert.equal(addressLines?.maximum, Limits.MAX_ADDRESS_LINES);
   });
 
+  it("has no two objects of one name, in whichever namespace it is", async () => {
+    for (const namespace of ["sluice-system", "default", "kube-system"]) {
+      const { objects } = await render({}, { namespace });
+      const names = objects.map(({ kind, metadata }) =>
+        [kind, metadata.namespace, metadata.name].join(" "),
+      );
+      assert.deepEqual([...new Set(names)], names);
+    }
+  });
+
   it("has in its package the CRDs of the repository, which are a link here", async () => {
     const folder = mkdtempSync(join(tmpdir(), "sluice-package-"));
     try {
       const { status, err } = await tryHelm(["package", chartFolder, "--destination", folder]);
       assert.equal(status, 0, err);
-      const fromPackage = await render({}, join(folder, "sluice-0.1.0.tgz"));
+      const fromPackage = await render({}, { chart: join(folder, "sluice-0.1.0.tgz") });
       assert.deepEqual(fromPackage.objects, (await render()).objects);
     } finally {
       rmSync(folder, { recursive: true });

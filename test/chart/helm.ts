@@ -65,10 +65,18 @@ export interface Rendered {
 
 export const release = { name: "sluice", namespace: "sluice-system" } as const;
 
-/** What `helm template` makes of values, with the release of {@link release}. */
-export async function render(values: Values = {}, chart = chartFolder): Promise<Rendered> {
+export interface RenderOptions {
+  readonly chart?: string;
+  readonly namespace?: string;
+}
+
+/** What `helm template` makes of values, by default with the release of {@link release}. */
+export async function render(
+  values: Values = {},
+  { chart = chartFolder, namespace = release.namespace }: RenderOptions = {},
+): Promise<Rendered> {
   const { status, out, err } = await tryHelm(
-    ["template", release.name, chart, "--namespace", release.namespace, "--values", "-"],
+    ["template", release.name, chart, "--namespace", namespace, "--values", "-"],
     values,
   );
   if (status !== 0) throw new Error(err);

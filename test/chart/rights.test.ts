@@ -139,6 +139,7 @@ const allowed = [
   "create                             coordination.k8s.io/leases sluice-system/",
   "get,update,patch                   coordination.k8s.io/leases sluice-system/sluice-leader",
   "create,patch                       /events default/",
+  "get,list,watch                     discovery.k8s.io/endpointslices default/kubernetes",
 ];
 
 const denied = [
@@ -163,6 +164,9 @@ const denied = [
   "create                             coordination.k8s.io/leases",
   "get,list,watch,update,delete       /events default/",
   "create,patch                       /events kube-system/",
+  "get,list,watch                     discovery.k8s.io/endpointslices default/",
+  "get,list,watch                     discovery.k8s.io/endpointslices",
+  "create,update,patch,delete         discovery.k8s.io/endpointslices default/kubernetes",
   "get,list,create,patch              apiextensions.k8s.io/customresourcedefinitions",
   "get,create,patch                   rbac.authorization.k8s.io/clusterroles",
   "get,create,patch,delete            admissionregistration.k8s.io/validatingadmissionpolicies",

@@ -1,10 +1,8 @@
-import type { AgentOptions } from "../lifecycle/world.js";
-import { type Agent, createWorld, type World } from "../lifecycle/world.js";
+import { type Agent, type AgentOptions, createWorld, type World } from "../lifecycle/world.js";
 import type { AgentAccount } from "../support/cluster/agent-account.js";
-import type { Cluster } from "../support/cluster/cluster.js";
+import { type Cluster, withCluster } from "../support/cluster/cluster.js";
 import { type Installed, installChart } from "../support/cluster/install.js";
 import { openTunnel, type Tunnel } from "../support/cluster/tunnel.js";
-import { withCluster } from "../support/cluster/cluster.js";
 import { type Lab, withNamespaces } from "../support/netns.js";
 
 /** A node of a cluster on which the chart is installed, with an outside on its wire. */
@@ -13,13 +11,13 @@ export interface ClusterNode extends World {
   readonly account: AgentAccount;
   readonly tunnel: Tunnel;
   /** Starts an agent as the chart's DaemonSet does; flags given replace those of the node. */
-  startAgent(options?: AgentOptions): Agent;
+  readonly startAgent: (options?: AgentOptions) => Agent;
 }
 
 export interface ClusterLab {
   readonly cluster: Cluster;
   readonly installed: Installed;
-  node(name: string): Promise<ClusterNode>;
+  readonly node: (name: string) => Promise<ClusterNode>;
 }
 
 /** A real API server with the chart installed, and namespaces to be its nodes; all of it goes, however the test ends. */

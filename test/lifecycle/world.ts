@@ -63,17 +63,17 @@ export interface World {
   readonly folder: string;
   readonly api: ApiClient;
   /** Writes a manifest file. */
-  write(name: string, text: string): void;
-  remove(name: string): void;
-  start(options?: AgentOptions): Agent;
+  readonly write: (name: string, text: string) => void;
+  readonly remove: (name: string) => void;
+  readonly start: (options?: AgentOptions) => Agent;
   /** Whether a datagram from an outside address reaches the node. */
-  passes(source: string, wire?: Wire): Promise<boolean>;
+  readonly passes: (source: string, wire?: Wire) => Promise<boolean>;
   /** Waits until datagrams from an address do, or do not, reach the node. */
-  untilPasses(source: string, expected: boolean): Promise<void>;
-  policy(name: string): Promise<PolicyState>;
-  rule(policy: string, rule: string): Promise<RuleState>;
+  readonly untilPasses: (source: string, expected: boolean) => Promise<void>;
+  readonly policy: (name: string) => Promise<PolicyState>;
+  readonly rule: (policy: string, rule: string) => Promise<RuleState>;
   /** Problems of the objects of a name. */
-  problems(name: string): Promise<readonly Problem[]>;
+  readonly problems: (name: string) => Promise<readonly Problem[]>;
 }
 
 export async function createWorld(lab: Lab): Promise<World> {

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import { parse } from "yaml";
 import { LinkType } from "../../datapath/index.js";
 import { agentCapabilities } from "../../operator/health/capabilities.js";
 import {
@@ -16,7 +17,7 @@ import {
 import { objectPath } from "../support/objects.js";
 import { type Lab, withNamespaces } from "../support/netns.js";
 import { readPins, stillThere } from "./pinned.js";
-import { runStage, temporaryFolder, withCapabilities } from "./staged-tree.js";
+import { repository, runStage, temporaryFolder, withCapabilities } from "./staged-tree.js";
 
 const names = agentCapabilities.map(({ name }) => name);
 
@@ -48,6 +49,22 @@ before(() => {
 function nodeWith(lab: Lab, capabilities: readonly string[]): TestNode {
   return createTestNode(lab, () => withCapabilities(tree, capabilities));
 }
+
+test("the chart gives the listed capabilities and no other", () => {
+  const text = readFileSync(join(repository, "charts/sluice/values.yaml"), "utf8");
+  const { securityContext } = parse(text) as {
+    readonly securityContext: {
+      readonly runAsUser: number;
+      readonly capabilities: { readonly drop: readonly string[]; readonly add: readonly string[] };
+    };
+  };
+  assert.equal(securityContext.runAsUser, 0);
+  assert.deepEqual(securityContext.capabilities.drop, ["ALL"]);
+  assert.deepEqual(
+    securityContext.capabilities.add.map((name) => `CAP_${name}`),
+    names,
+  );
+});
 
 const bits: Readonly<Record<string, bigint>> = {
   CAP_NET_ADMIN: 12n,

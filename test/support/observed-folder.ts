@@ -35,7 +35,7 @@ export function cidrSet(name: string, ...cidrs: readonly string[]): string {
 /** A folder of manifests of its own, a source on it, and what that has told so far. */
 export class ObservedFolder {
   readonly path = mkdtempSync(join(tmpdir(), "slt-manifests-"));
-  readonly events: ObjectEvent[] = [];
+  readonly events: ObjectEvent<ObjectRecord>[] = [];
   readonly objects = new Map<string, ObjectRecord>();
   problems: readonly Problem[] = [];
   #source: ManifestFolder | undefined;
@@ -59,7 +59,7 @@ export class ObservedFolder {
     await this.#source.start((event) => this.#take(event));
   }
 
-  #take(event: ObjectEvent): void {
+  #take(event: ObjectEvent<ObjectRecord>): void {
     this.events.push(event);
     if (event.type === "upsert") {
       this.objects.set(`${event.record.kind}/${event.record.name}`, event.record);

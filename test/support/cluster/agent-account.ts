@@ -27,7 +27,7 @@ export interface AgentAccount {
    * @param lifetimeSeconds default an hour; may be negative. The API server accepts a token up to 60 s after its
    *   end, and one that it has seen just before for 10 s more.
    */
-  renewToken(lifetimeSeconds?: number): Promise<void>;
+  readonly renewToken: (lifetimeSeconds?: number) => Promise<void>;
 }
 
 /** Makes the Node unless it is there, an agent's Pod on it, and a token for that Pod. */

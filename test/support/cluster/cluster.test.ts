@@ -87,12 +87,13 @@ test("a token names the node of its pod", async () => {
 });
 
 test("an expired token is refused, and a renewed one works", async () => {
-  const { token, renewToken } = await cluster.agentAccount("expiry");
-  const ask = async () => (await cluster.rest.send({ ...selfReview, token: token() })).status;
-  await renewToken(-120);
+  const account = await cluster.agentAccount("expiry");
+  const ask = async () =>
+    (await cluster.rest.send({ ...selfReview, token: account.token() })).status;
+  await account.renewToken(-120);
   assert.equal(await ask(), 401);
-  await renewToken(60);
+  await account.renewToken(60);
   assert.equal(await ask(), 201);
-  await renewToken();
+  await account.renewToken();
   assert.equal(await ask(), 201);
 });

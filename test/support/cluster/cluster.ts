@@ -70,7 +70,10 @@ export interface Cluster {
   killApiServer(): Promise<void>;
   /** Starts it again with the same data: on the same port, unless another is given. */
   startApiServer(options?: { readonly port?: number | "another" }): Promise<void>;
-  /** Makes etcd forget all revisions before the present one, which it returns. */
+  /**
+   * Makes etcd forget all revisions before the present one, which it returns. The API server still answers from its
+   * own memory, for lists and watches both, until it is started anew.
+   */
   compactEtcd(): Promise<number>;
 
   /** Runs before the cluster ends, last added first. */
@@ -161,9 +164,10 @@ async function start(
     request: (request) => rest.call(request),
     get: (path) => rest.call({ path }),
     async apply(objects) {
-      const list = typeof objects === "string" ? parseObjects(objects) : [objects].flat();
+      const list: readonly KubeObject[] =
+        typeof objects === "string" ? parseObjects(objects) : [objects].flat();
       const applied: KubeObject[] = [];
-      for (const object of list) applied.push(await apply(object as KubeObject));
+      for (const object of list) applied.push(await apply(object));
       return applied;
     },
     async applyFiles(...paths) {

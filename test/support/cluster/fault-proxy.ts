@@ -78,7 +78,7 @@ export async function startFaultProxy(cluster: Cluster): Promise<FaultProxy> {
     };
     const fault = await thaw();
     if (fault?.kind === "drop") return void request.socket.destroy();
-    if (fault?.kind === "answer") return void answer(response, fault);
+    if (fault?.kind === "answer") return answer(response, fault);
     const answered = await forward(request, response, new URL(path, cluster.url), upstream);
     if (fault?.kind === "delay") await sleep(fault.ms);
     await thaw();

@@ -21,7 +21,7 @@ export function removeFolder(folder: string): void {
 }
 
 process.once("exit", () => {
-  for (const folder of removeAtExit) rmSync(folder, { recursive: true, force: true });
+  for (const folder of removeAtExit) removeFolder(folder);
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 

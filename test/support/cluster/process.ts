@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 
 /** A server that a test started. */
 export interface ServerProcess {
@@ -12,12 +12,20 @@ export interface ServerProcess {
 
 const logLength = 64 * 1024;
 
+const killAtExit = new Set<ChildProcess>();
+
+/** Before the folder goes in which they write. */
+process.prependOnceListener("exit", () => {
+  for (const child of killAtExit) child.kill("SIGKILL");
+});
+
 /** Starts a server, which the kernel kills when this process dies, however it dies. */
 export function startServer(program: string, args: readonly string[], cwd: string): ServerProcess {
   const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], {
     cwd,
     stdio: ["ignore", "pipe", "pipe"],
   });
+  killAtExit.add(child);
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -28,6 +36,7 @@ export function startServer(program: string, args: readonly string[], cwd: strin
   const ended = new Promise<void>((resolve) => {
     const end = () => {
       isRunning = false;
+      killAtExit.delete(child);
       resolve();
     };
     child.on("close", end);

@@ -1,9 +1,9 @@
-import type { KubeObject } from "../kube/object.js";
-import { keyOf } from "../kube/object.js";
+import { type KubeObject, keyOf } from "../kube/object.js";
 import { admit } from "../model/admit.js";
-import { KNOWN_KINDS } from "../model/identify.js";
+import { KNOWN_KINDS, type Kind } from "../model/identify.js";
+import { recordOf } from "../model/projection.js";
 import type { ObjectRecord, Origin, Problem } from "../model/records.js";
-import type { KubernetesKind } from "./kubernetes-kinds.js";
+import type { HeldObjects } from "./held-objects.js";
 import type { ObjectEvent } from "./source.js";
 
 const origin: Origin = { source: "api" };
@@ -18,34 +18,42 @@ interface Held {
   readonly problems: readonly Problem[];
 }
 
-/** The objects of one kind: tells what means something new, and keeps the last good version of what is refused. */
-export class KubernetesObjects {
-  readonly #kind: KubernetesKind;
+/** Objects of a kind that policies are made of. The last good version of what is refused stays. */
+export class HeldManifests implements HeldObjects {
+  readonly #kind: Kind;
+  readonly #hasGeneration: boolean;
   readonly #held = new Map<string, Held>();
   #problems: readonly Problem[] | undefined = [];
 
-  constructor(kind: KubernetesKind) {
+  /**
+   * @param hasGeneration the generation grows with each change that matters, so an object of a known one need not be
+   *   read; not so for what has none, or whose labels matter
+   */
+  constructor(kind: Kind, { hasGeneration }: { readonly hasGeneration: boolean }) {
     this.#kind = kind;
+    this.#hasGeneration = hasGeneration;
   }
 
   get size(): number {
     return this.#held.size;
   }
 
-  /** What is wrong with objects of this kind now; the same list as long as nothing changed. */
   problems(): readonly Problem[] {
     this.#problems ??= [...this.#held.values()].flatMap(({ problems }) => problems);
     return this.#problems;
   }
 
-  /** @returns the record to tell, when the object means something that was not told before */
-  upsert(object: KubeObject, nowMs: number): ObjectEvent | undefined {
-    const { kind, hasGeneration } = this.#kind;
+  problemsOf(key: string): readonly Problem[] {
+    return this.#held.get(key)?.problems ?? [];
+  }
+
+  upsert(object: KubeObject, nowMs: number): ObjectEvent<ObjectRecord> | undefined {
     const { uid, generation = 0 } = object.metadata;
     const key = keyOf(object);
     const before = this.#held.get(key);
-    if (hasGeneration && before?.uid === uid && before?.seen === generation) return undefined;
+    if (this.#hasGeneration && before?.uid === uid && before?.seen === generation) return undefined;
     // Items of a list come without what they are.
+    const kind = this.#kind;
     const value = { ...object, apiVersion: KNOWN_KINDS[kind], kind };
     const { admitted, problems } = admit({ value, origin }, nowMs);
     if (before === undefined || before.problems.length + problems.length > 0) {
@@ -64,20 +72,20 @@ export class KubernetesObjects {
     this.#held.set(key, { uid, seen: generation, told: { digest, generation }, problems });
     const isTold = before?.told?.digest === digest && before.uid === uid;
     if (isTold && before.told?.generation === generation) return undefined;
-    const record = draft.kind === "Node" ? { ...draft, origin } : { ...draft, origin, generation };
+    const isNode = draft.kind === "Node";
+    const record = recordOf<ObjectRecord>(draft, origin, isNode ? undefined : generation);
     return { type: "upsert", record };
   }
 
-  remove(key: string): ObjectEvent | undefined {
+  remove(key: string): ObjectEvent<ObjectRecord> | undefined {
     const before = this.#held.get(key);
     if (before === undefined) return undefined;
     this.#held.delete(key);
     if (before.problems.length > 0) this.#problems = undefined;
-    return before.told && { type: "delete", kind: this.#kind.kind, name: key };
+    return before.told && { type: "delete", kind: this.#kind, name: key };
   }
 
-  /** Removes what is not among these. */
-  retain(keys: ReadonlySet<string>): readonly ObjectEvent[] {
+  retain(keys: ReadonlySet<string>): readonly ObjectEvent<ObjectRecord>[] {
     const gone = [...this.#held.keys()].filter((key) => !keys.has(key));
     return gone.flatMap((key) => this.remove(key) ?? []);
   }
