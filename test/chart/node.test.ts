@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { before, test } from "node:test";
 import { parseCapabilities } from "../../datapath/capabilities.js";
-import { createWorld, friend, host } from "../lifecycle/world.js";
+import { createWorld, friend, host, until } from "../lifecycle/world.js";
 import { dropFrom } from "../kubernetes/node.js";
 import { makeRoot, runStage, temporaryFolder } from "../stage/staged-tree.js";
 import { chartFolder, helm, installChart } from "../support/cluster/install.js";
@@ -37,7 +37,7 @@ function probe(node: Namespace, { ports, readinessProbe }: Probed): string {
   return node.run(process.execPath, "-e", script);
 }
 
-test("the pods of the chart drop packets on a fresh node, and their clean-up leaves nothing", async () => {
+test("the pods of the chart drop packets on a fresh node and report it, and their clean-up leaves nothing", async () => {
   await withCluster(async (cluster) => {
     await withNamespaces(async (lab) => {
       const world = await createWorld(lab);
@@ -72,6 +72,10 @@ test("the pods of the chart drop packets on a fresh node, and their clean-up lea
       });
       assert.equal(await world.passes(friend), true);
       await eventually(() => assert.match(probe(world.node, container), /^200 /));
+      await until("the policy's status counts the node", async () => {
+        const row = await cluster.kubectl(["get", "xp", "edge", "--no-headers"]);
+        return row.split(/\s+/).includes("1/1");
+      });
       assert.deepEqual(readdirSync(node.path("/sys/fs/bpf")).includes("sluice"), true);
       assert.doesNotMatch(agent.log(), /"level":"(error|fatal)"/);
       const names = container.securityContext.capabilities?.add?.map((name) => `CAP_${name}`) ?? [];
