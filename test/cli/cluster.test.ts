@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -539,9 +540,9 @@ async function whileInStep(
       },
     ]);
   }
-  let isOver = false;
+  const over = new AbortController();
   const following = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await read();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -549,7 +550,7 @@ async function whileInStep(
   try {
     await body();
   } finally {
-    isOver = true;
+    over.abort();
     await following;
   }
 }
@@ -643,6 +644,28 @@ test("an agent that goes between two rounds is named, and what the others say co
     });
   } finally {
     clearInterval(ending);
+  }
+});
+
+test("an agent that does not answer does not keep the others from being asked again", async () => {
+  await cluster.createNode("node5", { addresses: ["127.0.0.1"], kubeletPort: kubelet.port });
+  await cluster.agentAccount("node5", { namespace });
+  await setPhase("node5", "Running");
+  // Reads, and never answers.
+  const silent = createServer((socket) => void socket.resume()).listen(socketOf("node5"));
+  try {
+    await whileInStep({ node1: {}, node2: { behind: 1 }, node3: {} }, async () => {
+      const words = "block 192.0.2.15 --all-nodes";
+      const { code, err } = await runRounds(words, () => asked("node2"));
+      assert.equal(code, 4);
+      assert.match(
+        err,
+        /^in force on 2\/4 .*\n {2}node2: .*\n {2}node5: it has not answered in time\n$/,
+      );
+    });
+  } finally {
+    silent.close();
+    await deletePod("node5");
   }
 });
 

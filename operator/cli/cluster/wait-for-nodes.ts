@@ -21,6 +21,8 @@ export interface WaitContext {
 
 /** Between two rounds. */
 const pauseMs = 250;
+/** An agent that answers later does not hold the others up. */
+const longestRoundMs = 1000;
 const longestTimerMs = 2 ** 31 - 1;
 const mostNamed = 5;
 const mostReasonText = 160;
@@ -102,10 +104,13 @@ async function askUntilInForce(
   }
   let waiting = agents.all.filter(({ client }) => !(client instanceof SluiceError));
   let forbidden: KubeError | undefined;
+  const busy = new Set<string>();
   while (waiting.length > 0 && !signal.aborted) {
+    const some = waiting.filter(({ node }) => !busy.has(node));
+    for (const { node } of some) busy.add(node);
     const round = agents.ask(async (client, node) => {
-      if (signal.aborted || forbidden !== undefined) return;
       try {
+        if (signal.aborted || forbidden !== undefined) return;
         // One after the other, which takes one exec.
         const status = await client.call("status");
         const sets = await client.call("sets");
@@ -114,9 +119,15 @@ async function askUntilInForce(
         if (!(error instanceof SluiceError)) throw error;
         if (isForbidden(error)) forbidden = error;
         else if (!signal.aborted) progress.set(node, missing(error.problem));
+      } finally {
+        busy.delete(node);
       }
-    }, waiting);
-    await unlessAborted(round, signal);
+    }, some);
+    // The next round is without those that are still busy.
+    await unlessAborted(
+      Promise.race([round, sleep(longestRoundMs, undefined, { ref: false })]),
+      signal,
+    );
     if (forbidden !== undefined) throw forbidden;
     waiting = waiting.filter(({ node }) => progress.get(node)?.state === "missing");
     if (waiting.length > 0) await sleep(pauseMs, undefined, { signal }).catch(() => {});
