@@ -42,6 +42,11 @@ export class PolicyVersions {
     return this.#sets.names();
   }
 
+  /** Objects that are in force for a set; undefined when it is not in force. */
+  feedingInForce(setName: string): readonly XdpCidrSetRecord[] | undefined {
+    return this.#sets.inForce(setName);
+  }
+
   problems(): readonly Problem[] {
     return this.#problems;
   }
