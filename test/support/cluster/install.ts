@@ -32,7 +32,9 @@ export async function installChart(
     cluster,
     ...["install", release, chartFolder, "--namespace", namespace, "--create-namespace", ...sets],
   );
-  await cluster.untilServed("/apis/sluice.dev/v1alpha1/xdppolicies");
+  for (const plural of ["xdppolicies", "xdpcidrsets", "nodedatapaths"]) {
+    await cluster.untilServed(`/apis/sluice.dev/v1alpha1/${plural}`);
+  }
   return {
     account: (nodeName) => cluster.agentAccount(nodeName, { namespace, serviceAccount: "sluice" }),
   };
