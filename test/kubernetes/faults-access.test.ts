@@ -9,7 +9,7 @@ import { type FaultProxy, startFaultProxy } from "../support/cluster/fault-proxy
 import { type Installed, installChart } from "../support/cluster/install.js";
 import { eventually } from "../support/eventually.js";
 import { dropFrom, withNodes } from "./node.js";
-import { gapsOf, policyWatches, sourceOf } from "./watching.js";
+import { errorsOf, gapsOf, policyWatches, sourceOf } from "./watching.js";
 
 const foe = host(7);
 const other = host(8);
@@ -65,7 +65,7 @@ describe("an agent that is refused by the API server", () => {
       await untilPasses(other, false);
       assert.equal(await passes(foe), false);
       await eventually(async () => {
-        assert.deepEqual((await api.call("status")).problems, []);
+        assert.deepEqual(await errorsOf(api), []);
       }, 20_000);
     });
   });

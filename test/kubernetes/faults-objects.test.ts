@@ -97,7 +97,7 @@ describe("an object too large for the API server", () => {
       assert.ok(input.length > 1.5 * 1024 ** 2);
       await assert.rejects(
         cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-f", "-"], { input }),
-        /request is too large|etcdserver: request is too large|Request entity too large/,
+        /too large|larger than max/,
       );
       await assert.rejects(cluster.kubectl(["apply", "-f", "-"], { input }), /too large|Too long/);
       await cluster.apply(dropFrom("later", host(9)));
@@ -140,7 +140,7 @@ describe("a status that somebody else has written", () => {
         assert.equal(conditionOf(status, "Enforced")?.reason, "OnAllNodes");
         assert.equal(conditionOf(status, "Reviewed")?.reason, "ByHand");
       });
-      await sleep(15_000);
+      await sleep(10_000);
       const writes = { method: "PATCH", path: /xdppolicies\/edge\/status/ };
       assert.ok(proxy.count(writes) <= 3, `${proxy.count(writes)} writes`);
       assert.equal((await policyStatus(cluster, "edge")).enforcing, "1/1");
@@ -188,7 +188,9 @@ describe("three hundred policies in one burst", () => {
       await eventually(async () => {
         const { policies, problems } = await api.call("status");
         assert.equal(policies.filter(({ inForce }) => inForce).length, 300);
-        assert.deepEqual(problems, []);
+        /* That they share a priority is told in a few words: what all nodes report must stay small. */
+        assert.ok(problems.every(({ severity }) => severity === "warning"));
+        assert.ok(problems.every(({ message }) => message.length < 200));
       });
       const { generation } = await api.call("status");
       assert.ok(generation - before <= 10, `${generation - before} generations`);

@@ -8,7 +8,7 @@ import { freePort } from "../support/cluster/servers.js";
 import { openTunnel } from "../support/cluster/tunnel.js";
 import { eventually } from "../support/eventually.js";
 import { dropFrom, withNodes } from "./node.js";
-import { gapsOf, keepSending, policyWatches, sourceOf } from "./watching.js";
+import { errorsOf, gapsOf, keepSending, policyWatches, sourceOf } from "./watching.js";
 
 const foe = host(7);
 const other = host(8);
@@ -133,7 +133,7 @@ describe("an agent whose API server", () => {
       await cluster.kubectl(["delete", "xp", "edge"]);
       await untilPasses(foe, true);
       await eventually(async () => {
-        assert.deepEqual((await api.call("status")).problems, []);
+        assert.deepEqual(await errorsOf(api), []);
       }, 20_000);
     });
   });

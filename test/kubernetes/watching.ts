@@ -12,6 +12,12 @@ export async function sourceOf(api: ApiClient): Promise<SourceState> {
   return source;
 }
 
+/** Codes of the problems that are errors. */
+export async function errorsOf(api: ApiClient): Promise<readonly string[]> {
+  const { problems } = await api.call("status");
+  return problems.flatMap(({ severity, code }) => (severity === "error" ? [code] : []));
+}
+
 /** Milliseconds between requests that came through. */
 export function gapsOf(
   { requests }: FaultProxy,
