@@ -145,7 +145,8 @@ describe("an agent whose CA did not sign the server's certificate", () => {
       assert.equal(await passes(foe), true);
       assert.equal(proxy.requests.length, 0);
       copyFileSync(cluster.caFile, join(account.folder, "ca.crt"));
-      await agent.ready();
+      /* The file is read every 10 s, and the next try may come as late as that again. */
+      await eventually(() => agent.ready(), 40_000);
       await untilPasses(foe, false);
     });
   });

@@ -12,6 +12,8 @@ import { errorsOf, gapsOf, keepSending, policyWatches, sourceOf } from "./watchi
 
 const foe = host(7);
 const other = host(8);
+/** The longer a server takes to start, the later the next try. */
+const afterRestart = (check: () => Promise<void>) => eventually(check, 40_000);
 
 let cluster: Cluster;
 let installed: Installed;
@@ -46,12 +48,12 @@ describe("an agent whose API server", () => {
       await cluster.killApiServer();
       await cluster.startApiServer({ port: second });
       await cluster.apply(dropFrom("other", other));
-      await untilPasses(other, false);
+      await afterRestart(() => untilPasses(other, false));
       assert.equal((await sourceOf(api)).from, "https://127.0.0.1:6444");
       await cluster.killApiServer();
       await cluster.startApiServer({ port: first });
       await cluster.kubectl(["delete", "xp", "edge"]);
-      await untilPasses(foe, true);
+      await afterRestart(() => untilPasses(foe, true));
       await eventually(async () => {
         const { from, isConnected } = await sourceOf(api);
         assert.deepEqual([from, isConnected], ["https://127.0.0.1:6443", true]);
@@ -204,7 +206,7 @@ describe("an agent whose API server", () => {
       await cluster.startApiServer({ port });
       const sending = keepSending(() => passes(foe));
       proxy.heal();
-      await untilPasses(other, true);
+      await afterRestart(() => untilPasses(other, true));
       const kind = (await sourceOf(api)).kinds.find(({ kind }) => kind === "XdpPolicy");
       assert.equal(kind?.lists, 2);
       const { sent, passed } = await sending.end();
