@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import pino from "pino";
-import type { KubeClient } from "../../operator/kube/client.js";
 import { createKubeClient } from "../../operator/kube/http-client.js";
 import { openServiceAccount } from "../../operator/kube/service-account.js";
 import { systemClock } from "../../operator/status/clock.js";
@@ -12,6 +11,7 @@ import { ManualClock } from "../status/manual-clock.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import { type Installed, installChart } from "../support/cluster/install.js";
 import { eventually } from "../support/eventually.js";
+import { adminClient } from "../kube/config-maps.js";
 import { leaseHolder } from "./reported.js";
 
 const leases = "/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases";
@@ -20,20 +20,14 @@ const log = pino({ level: "silent" });
 
 let cluster: Cluster;
 let installed: Installed;
-let client: KubeClient;
 before(async () => {
   cluster = await startCluster();
   installed = await installChart(cluster);
-  const { folder } = await installed.account("node1");
-  const connection = await openServiceAccount(folder, { servers: [cluster.url] });
-  client = createKubeClient(connection, { userAgent: "sluice-test" });
-  cluster.onClose(() => client.close());
 });
 after(() => cluster?.close());
-afterEach(() => cluster.kubectl(["delete", "lease", "-n", "sluice-system", "--all"]));
 
 /** An agent on another node, whose clock is wrong: writes the lease as often as a leader does, until it is stopped. */
-async function startHolder(skewMs: number): Promise<{ stop(): Promise<void> }> {
+async function startHolder(name: string, skewMs: number): Promise<{ stop(): Promise<void> }> {
   const now = () => new Date(Date.now() + skewMs).toISOString().replace("Z", "000Z");
   const spec = () => ({
     holderIdentity: "elsewhere",
@@ -42,7 +36,7 @@ async function startHolder(skewMs: number): Promise<{ stop(): Promise<void> }> {
     renewTime: now(),
     leaseTransitions: 3,
   });
-  const metadata = { name: "sluice-leader", namespace: "sluice-system" };
+  const metadata = { name, namespace: "sluice-system" };
   const lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata };
   await cluster.request({ method: "POST", path: leases, body: { ...lease, spec: spec() } });
   let isStopped = false;
@@ -52,7 +46,7 @@ async function startHolder(skewMs: number): Promise<{ stop(): Promise<void> }> {
       if (isStopped) return;
       await cluster.request({
         method: "PATCH",
-        path: `${leases}/sluice-leader`,
+        path: `${leases}/${name}`,
         contentType: "application/merge-patch+json",
         body: { spec: { renewTime: now() } },
       });
@@ -66,18 +60,19 @@ async function startHolder(skewMs: number): Promise<{ stop(): Promise<void> }> {
   };
 }
 
-describe("a lease whose holder's clock", () => {
-  for (const [what, skewMs] of [
-    ["is an hour behind", -3_600_000],
-    ["is an hour ahead", 3_600_000],
+/* Each has a lease of its own, so that they may wait side by side. */
+describe("a lease whose holder's clock", { concurrency: true }, () => {
+  for (const [what, name, skewMs] of [
+    ["is an hour behind", "behind", -3_600_000],
+    ["is an hour ahead", "ahead", 3_600_000],
   ] as const) {
     it(`${what} is left to it as long as it renews, and taken when it falls silent`, async () => {
-      const holder = await startHolder(skewMs);
+      const holder = await startHolder(name, skewMs);
       let terms = 0;
       const candidate = new LeaseCandidate({
-        client,
+        client: adminClient(cluster),
         namespace: "sluice-system",
-        name: "sluice-leader",
+        name,
         identity: "node1_here",
         candidateCount: () => 2,
         lead: () => void terms++,
@@ -88,23 +83,27 @@ describe("a lease whose holder's clock", () => {
       try {
         /* Longer than the lease lasts. */
         await sleep(17_000);
-        assert.deepEqual([terms, await leaseHolder(cluster)], [0, "elsewhere"]);
+        assert.deepEqual([terms, await leaseHolder(cluster, name)], [0, "elsewhere"]);
         await holder.stop();
         const silentSinceMs = performance.now();
         await eventually(() => assert.equal(terms, 1), 25_000);
         assert.ok(performance.now() - silentSinceMs > 13_000);
-        assert.equal(await leaseHolder(cluster), "node1_here");
+        assert.equal(await leaseHolder(cluster, name), "node1_here");
       } finally {
         await holder.stop();
         await candidate.close();
       }
-      assert.equal(await leaseHolder(cluster), "");
+      assert.equal(await leaseHolder(cluster, name), "");
     });
   }
 });
 
 describe("the report of a node that was removed", () => {
   it("is deleted by the leader after a minute, unless the node comes back before", async () => {
+    const { folder } = await installed.account("node1");
+    const connection = await openServiceAccount(folder, { servers: [cluster.url] });
+    const client = createKubeClient(connection, { userAgent: "sluice-test" });
+    cluster.onClose(() => client.close());
     const clock = new ManualClock();
     const nodes = new Map([["node1", {}]]);
     for (const name of ["node1", "gone", "again", "unseen"]) {

@@ -43,8 +43,8 @@ export async function eventsOf(
 }
 
 /** Who holds the leader's Lease: the name of its node, and what tells its agent apart from others there. */
-export async function leaseHolder(cluster: Cluster): Promise<string> {
-  const path = "/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluice-leader";
+export async function leaseHolder(cluster: Cluster, name = "sluice-leader"): Promise<string> {
+  const path = `/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/${name}`;
   const { spec } = await cluster.get<{ spec: { holderIdentity?: string } }>(path);
   return spec.holderIdentity ?? "";
 }
