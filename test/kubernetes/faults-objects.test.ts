@@ -174,15 +174,16 @@ describe("a status that somebody else has written", () => {
 describe("three hundred policies in one burst", () => {
   it("are all in force, after no more writes to the kernel than their number asks for", async () => {
     await withNodes(cluster, installed, async ({ node }) => {
-      const { startAgent, untilPasses, passes, api } = await node("node1", () => proxy.url);
+      const { startAgent, untilPasses, api } = await node("node1", () => proxy.url);
       await startAgent().ready();
       const before = (await api.call("status")).generation;
       proxy.fail({ kind: "freeze" });
-      const names = Array.from({ length: 300 }, (_, at) => `burst-${at}`);
-      const input = names
-        .map((name, at) => dropFrom(name, at === 299 ? foe : `198.51.100.${at % 250}`))
-        .join("---");
-      await cluster.kubectl(["create", "-f", "-"], { input });
+      const sources = Array.from({ length: 300 }, (_, at) =>
+        at === 299 ? foe : `198.51.100.${at % 250}`,
+      );
+      await Promise.all(
+        sources.map((source, at) => cluster.apply(dropFrom(`burst-${at}`, source))),
+      );
       proxy.heal();
       await untilPasses(foe, false);
       await eventually(async () => {
@@ -194,9 +195,8 @@ describe("three hundred policies in one burst", () => {
       });
       const { generation } = await api.call("status");
       assert.ok(generation - before <= 10, `${generation - before} generations`);
-      await cluster.kubectl(["delete", "xp", "--all"]);
+      await cluster.request({ method: "DELETE", path: "/apis/sluice.dev/v1alpha1/xdppolicies" });
       await untilPasses(foe, true);
-      assert.equal(await passes(other), true);
     });
   });
 });
