@@ -53,7 +53,7 @@ describe("an agent that is refused by the API server", () => {
           /xdppolicies\.sluice\.dev is forbidden: User "system:serviceaccount:sluice-system:sluice" cannot watch resource "xdppolicies"/,
         );
         const { problems, inSync } = await api.call("status");
-        const [problem] = problems.filter(({ code }) => code === "SLUICE_KUBE_FORBIDDEN");
+        const problem = problems.find(({ code }) => code === "SLUICE_KUBE_FORBIDDEN");
         assert.match(problem?.message ?? "", /cannot watch resource.*what was last read stays/);
         assert.match(problem?.remedy ?? "", /Grant the permission/);
         assert.equal(inSync, true);
@@ -92,7 +92,7 @@ describe("an agent that is refused by the API server", () => {
         assert.match(errors.join("\n"), /answered with 401: Unauthorized/);
       });
       const { problems } = await api.call("status");
-      const [problem] = problems.filter(({ code }) => code === "SLUICE_KUBE_UNAUTHORIZED");
+      const problem = problems.find(({ code }) => code === "SLUICE_KUBE_UNAUTHORIZED");
       assert.match(problem?.remedy ?? "", /Renew the token/);
       assert.equal(await passes(foe), false);
       await cluster.apply(dropFrom("other", other));

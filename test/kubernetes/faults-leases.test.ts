@@ -39,11 +39,11 @@ async function startHolder(name: string, skewMs: number): Promise<{ stop(): Prom
   const metadata = { name, namespace: "sluice-system" };
   const lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata };
   await cluster.request({ method: "POST", path: leases, body: { ...lease, spec: spec() } });
-  let isStopped = false;
+  const stopping = new AbortController();
   const running = (async () => {
-    while (!isStopped) {
+    for (;;) {
       await sleep(1000);
-      if (isStopped) return;
+      if (stopping.signal.aborted) return;
       await cluster.request({
         method: "PATCH",
         path: `${leases}/${name}`,
@@ -54,7 +54,7 @@ async function startHolder(name: string, skewMs: number): Promise<{ stop(): Prom
   })();
   return {
     stop: () => {
-      isStopped = true;
+      stopping.abort();
       return running;
     },
   };

@@ -84,7 +84,7 @@ describe("an object too large for the API server", () => {
   it("is refused to who writes it; what was there before stays, and other objects go on", async () => {
     await withNodes(cluster, installed, async ({ node }) => {
       const { startAgent, untilPasses, passes, problems } = await node("node1");
-      await cluster.apply(JSON.parse(cidrSet("foes", [`${foe}/32`])));
+      await cluster.apply(cidrSet("foes", [`${foe}/32`]));
       await cluster.apply(dropFrom("edge", foe).replace(/cidr: [^}]+/, "cidrSet: foes"));
       await startAgent().ready();
       assert.equal(await passes(foe), false);

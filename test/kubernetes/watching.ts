@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ApiClient } from "../../operator/api/client.js";
 import type { SourceState } from "../../operator/model/source-state.js";
+import type { World } from "../lifecycle/world.js";
 import type { FaultProxy, Match } from "../support/cluster/fault-proxy.js";
 
 /** Watches of policies. */
@@ -30,25 +31,31 @@ export function gapsOf(
 }
 
 export interface Sending {
-  /** Ends it; says how many datagrams were sent, and how many passed. */
+  /** Ends it; says how many datagrams were sent, and how many reached the node. */
   end(): Promise<{ readonly sent: number; readonly passed: number }>;
 }
 
-/** Probes on and on, one after the other. */
-export function keepSending(passes: () => Promise<boolean>): Sending {
-  let isEnding = false;
+/** Sends datagrams from an address on and on. */
+export async function keepSending(
+  { inner, passes }: Pick<World, "inner" | "passes">,
+  source: string,
+): Promise<Sending> {
+  const heard = () => inner.call("heard", { stream: `probe-${source}` });
+  const before = await heard();
+  const ending = new AbortController();
   const running = (async () => {
-    let [sent, passed] = [0, 0];
-    while (!isEnding) {
-      if (await passes()) passed++;
+    let sent = 0;
+    while (!ending.signal.aborted) {
+      await passes(source);
       sent++;
     }
-    return { sent, passed };
+    return sent;
   })();
   return {
-    end: () => {
-      isEnding = true;
-      return running;
+    async end() {
+      ending.abort();
+      const sent = await running;
+      return { sent, passed: (await heard()) - before };
     },
   };
 }
