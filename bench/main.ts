@@ -19,6 +19,7 @@ const parts = [
   { name: "packets", cpu: lastCpu },
   { name: "wire", cpu: undefined },
   { name: "control", cpu: undefined },
+  { name: "projection", cpu: undefined },
 ] as const;
 
 const command = new Command("bench")
@@ -39,7 +40,8 @@ try {
   const result = await runParts();
   if (result.sections.length === 0) {
     throw new SluiceError("SLUICE_BENCH", `nothing has ${options.only} in its name`, {
-      remedy: "Names begin with packets, wire or control, and go on as in bench/RESULTS.md",
+      remedy:
+        "Names begin with packets, wire, control or projection, and go on as in bench/RESULTS.md",
     });
   }
   const report = renderReport(machineFacts(), result);

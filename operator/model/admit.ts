@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { compileRules } from "./cel-rules.js";
-import { type FieldPath, type Finding, fault, faultTree, formatPath } from "./finding.js";
+import {
+  type FieldPath,
+  type Finding,
+  fault,
+  faultTree,
+  formatPath,
+  limitFindings,
+} from "./finding.js";
 import type { XdpCidrSetManifest } from "./generated/xdp-cidr-set.js";
 import type { XdpPolicyManifest } from "./generated/xdp-policy.js";
 import { type Identity, identify, type Kind } from "./identify.js";
@@ -35,9 +42,6 @@ export interface Admission {
 /** Values in one object, fields and entries together; the largest set has 150,000. */
 const MOST_VALUES = 300_000;
 
-/** Problems told of one object; the rest is counted. */
-const MOST_PROBLEMS = 50;
-
 /**
  * Checks one object against its CRD and the rules of docs/xdp-policy.md, and turns it into a
  * record. Finds all that is wrong, not only the first.
@@ -56,7 +60,7 @@ export function admit(document: ManifestDocument, nowMs: number): Admission {
     identity,
     ...(draft !== undefined &&
       !isRefused && { admitted: { draft, digest: digest(draft.kind, document.value) } }),
-    problems: limited(findings).map((finding) => toProblem(finding, document, identity)),
+    problems: limitFindings(findings).map((finding) => toProblem(finding, document, identity)),
   };
 }
 
@@ -118,18 +122,6 @@ function specSchema(schema: JsonSchema): JsonSchema {
   return { ...schema, properties: { ...schema.properties, status: {} } };
 }
 
-function limited(findings: readonly Finding[]): readonly Finding[] {
-  if (findings.length <= MOST_PROBLEMS) return findings;
-  // Errors first: a cut list must not hide why the object is refused.
-  const ordered = findings.toSorted((a, b) => rank(a) - rank(b));
-  const more = `${findings.length - MOST_PROBLEMS} more problems in this object`;
-  return [...ordered.slice(0, MOST_PROBLEMS), fault("SLUICE_MORE_PROBLEMS", [], more)];
-}
-
-function rank({ severity }: Finding): number {
-  return severity === "error" ? 0 : 1;
-}
-
 function toProblem(finding: Finding, document: ManifestDocument, identity: Identity): Problem {
   const { severity, code, path, message, remedy } = finding;
   const line = document.lineOf?.(path);
@@ -156,13 +148,25 @@ function named(value: unknown, identity: Identity): Pick<Problem, "kind" | "name
 }
 
 function digest(kind: Kind, value: unknown): string {
+  const content = kind === "Node" ? nodeContent(value) : (value as { spec?: unknown }).spec;
+  return createHash("sha256").update(canonicalJson(content)).digest("base64");
+}
+
+/** What a Node's record is made from. */
+function nodeContent(value: unknown): unknown {
   const { metadata, spec, status } = value as {
-    metadata: { labels?: unknown };
-    spec?: unknown;
+    metadata: { labels?: unknown; deletionTimestamp?: unknown };
+    spec?: { podCIDR?: unknown; podCIDRs?: unknown; taints?: unknown };
     status?: { addresses?: unknown };
   };
-  const content = kind === "Node" ? [metadata.labels, status?.addresses] : spec;
-  return createHash("sha256").update(canonicalJson(content)).digest("base64");
+  return [
+    metadata.labels,
+    metadata.deletionTimestamp,
+    spec?.podCIDR,
+    spec?.podCIDRs,
+    spec?.taints,
+    status?.addresses,
+  ];
 }
 
 /** JSON with the fields of objects in the order of their names. */

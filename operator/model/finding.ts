@@ -86,3 +86,19 @@ export function faultTree(findings: readonly Finding[]): FaultTree | undefined {
 export function faultsAt(tree: FaultTree | undefined, path: FieldPath): FaultTree | undefined {
   return path.reduce<FaultTree | undefined>((at, step) => at?.below.get(step), tree);
 }
+
+/** Problems told of one object; the rest is counted. */
+const MOST_PROBLEMS = 50;
+
+/** The findings to tell of one object: all, or so many that a list can be read. */
+export function limitFindings(findings: readonly Finding[]): readonly Finding[] {
+  if (findings.length <= MOST_PROBLEMS) return findings;
+  // Errors first: a cut list must not hide why the object is refused.
+  const ordered = findings.toSorted((a, b) => rank(a) - rank(b));
+  const more = `${findings.length - MOST_PROBLEMS} more problems in this object`;
+  return [...ordered.slice(0, MOST_PROBLEMS), fault("SLUICE_MORE_PROBLEMS", [], more)];
+}
+
+function rank({ severity }: Finding): number {
+  return severity === "error" ? 0 : 1;
+}

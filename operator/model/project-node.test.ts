@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parse } from "yaml";
 import { admit } from "./admit.js";
+import { formatCidr } from "./cidr-format.js";
 
 function admitNode(yaml: string) {
   const value: unknown = parse(`{apiVersion: v1, kind: Node, metadata: ${yaml}}`);
@@ -26,12 +27,52 @@ describe("a Node", () => {
         { family: 4, address: 0x0a4d000b, length: 32 },
         { family: 6, high: 0xfd77_0000_0000_0000n, low: 0x11n, length: 128 },
       ],
+      podCidrs: [{ family: 4, address: 0x0af40000, length: 24 }],
+      isLeaving: false,
     });
   });
 
   it("may have neither labels nor addresses", () => {
     const { admitted } = admitNode("{name: node1}");
-    assert.deepEqual(admitted?.draft, { kind: "Node", name: "node1", labels: {}, addresses: [] });
+    assert.deepEqual(admitted?.draft, {
+      kind: "Node",
+      name: "node1",
+      labels: {},
+      addresses: [],
+      podCidrs: [],
+      isLeaving: false,
+    });
+  });
+
+  it("gives the pod CIDRs of both families", () => {
+    const podCidrs = (spec: string) => {
+      const { admitted, problems } = admitNode(`{name: a}, spec: ${spec}`);
+      assert.ok(admitted?.draft.kind === "Node", JSON.stringify(problems));
+      return admitted.draft.podCidrs.map(formatCidr);
+    };
+    assert.deepEqual(
+      podCidrs("{podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24, 'fd00:1::/64']}"),
+      ["10.244.1.0/24", "fd00:1::/64"],
+    );
+    assert.deepEqual(podCidrs("{podCIDRs: []}"), []);
+  });
+
+  it("is leaving when it is deleted or the autoscaler says so", () => {
+    const isLeaving = (yaml: string) => {
+      const { admitted } = admitNode(yaml);
+      return admitted?.draft.kind === "Node" && admitted.draft.isLeaving;
+    };
+    assert.equal(isLeaving("{name: a, deletionTimestamp: '2026-01-01T00:00:00Z'}"), true);
+    const tainted = (key: string) =>
+      `{name: a}, spec: {taints: [{key: ${key}, effect: NoSchedule}]}`;
+    assert.equal(isLeaving(tainted("ToBeDeletedByClusterAutoscaler")), true);
+    assert.equal(isLeaving(tainted("node.kubernetes.io/unschedulable")), false);
+  });
+
+  it("has another digest when its pod CIDRs change", () => {
+    const withCidr = (cidr: string) =>
+      admitNode(`{name: a}, spec: {podCIDRs: [${cidr}]}`).admitted?.digest;
+    assert.notEqual(withCidr("10.244.1.0/24"), withCidr("10.244.2.0/24"));
   });
 
   it("does not change its digest with its heartbeat", () => {
@@ -51,5 +92,7 @@ describe("a Node", () => {
     );
     assert.equal(admitNode("{name: a, labels: text}").admitted, undefined);
     assert.equal(admitNode("{name: a}, status: {addresses: {}}").admitted, undefined);
+    assert.equal(admitNode("{name: a}, spec: {podCIDRs: text}").admitted, undefined);
+    assert.equal(admitNode("{name: a}, spec: {podCIDRs: [10.0.0.0/33]}").admitted, undefined);
   });
 });

@@ -1,6 +1,7 @@
 import { ANY_CIDR, isFault, readCidr } from "./cidr.js";
 import { formatCidr } from "./cidr-format.js";
 import { type Finding, fault, quote } from "./finding.js";
+import { readLooseCidr } from "./loose-cidr.js";
 import type { Draft, Projection } from "./projection.js";
 import type { Cidr, NodeRecord } from "./records.js";
 
@@ -8,16 +9,19 @@ import type { Cidr, NodeRecord } from "./records.js";
 const ADDRESS_TYPES: readonly unknown[] = ["InternalIP", "ExternalIP"];
 
 /**
- * Reads the labels and addresses of a Kubernetes Node. All else in it is left unread: the object
+ * Reads the labels, addresses and pod CIDRs of a Kubernetes Node. All else in it is left unread: the object
  * belongs to Kubernetes, and may have fields that are not known here.
  */
 export function projectNode(manifest: unknown, { findings }: Projection): Draft<NodeRecord> {
   const metadata = fieldOf(manifest, "metadata");
+  const spec = fieldOf(manifest, "spec");
   return {
     kind: "Node",
     name: fieldOf(metadata, "name") as string,
     labels: projectLabels(fieldOf(metadata, "labels") ?? {}, findings),
     addresses: projectAddresses(fieldOf(fieldOf(manifest, "status"), "addresses") ?? [], findings),
+    podCidrs: projectPodCidrs(spec, findings),
+    isLeaving: fieldOf(metadata, "deletionTimestamp") != null || isToBeDeleted(spec),
   };
 }
 
@@ -59,6 +63,33 @@ function projectAddresses(listed: unknown, findings: Finding[]): readonly Cidr[]
     }
   }
   return [...addresses.values()];
+}
+
+function projectPodCidrs(spec: unknown, findings: Finding[]): readonly Cidr[] {
+  const first = fieldOf(spec, "podCIDR") ?? undefined;
+  const path = ["spec", "podCIDRs"];
+  // A manifest may have the older field alone; the API server always writes both.
+  const listed = fieldOf(spec, "podCIDRs") ?? (first === undefined ? [] : [first]);
+  if (!Array.isArray(listed)) {
+    const message = `${quote(listed)} is no list`;
+    findings.push(fault("SLUICE_SCHEMA", path, message, "Write a list of CIDRs"));
+    return [];
+  }
+  return (listed as readonly unknown[]).flatMap((text, index) => {
+    const cidr = typeof text === "string" ? readLooseCidr(text) : undefined;
+    if (cidr !== undefined) return cidr;
+    findings.push(fault("SLUICE_CIDR", [...path, index], `${quote(text)} is no CIDR`));
+    return [];
+  });
+}
+
+/** The mark of the cluster autoscaler on a node that it is about to remove (KEP-3836). */
+function isToBeDeleted(spec: unknown): boolean {
+  const taints = fieldOf(spec, "taints");
+  return (
+    Array.isArray(taints) &&
+    taints.some((taint) => fieldOf(taint, "key") === "ToBeDeletedByClusterAutoscaler")
+  );
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -174,6 +174,10 @@ export interface NodeRecord {
   readonly origin: Origin;
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly Cidr[];
+  /** What its pods get their addresses from; empty: nothing assigned yet. */
+  readonly podCidrs: readonly Cidr[];
+  /** Being deleted, or marked by the cluster autoscaler: balancers shall send nothing new. */
+  readonly isLeaving: boolean;
 }
 
 export type ObjectRecord = XdpPolicyRecord | XdpCidrSetRecord | NodeRecord;

@@ -119,7 +119,15 @@ function generateNode(random: Random, { cidrs }: Palette, name: string): NodeRec
       : anyAddress(random, random.pick([4, 6]));
     return makeCidr(address.family, address.value, address.family === 4 ? 32 : 128);
   });
-  return { kind: "Node", name, origin: ORIGIN, labels: Object.fromEntries(labels), addresses };
+  return {
+    kind: "Node",
+    name,
+    origin: ORIGIN,
+    labels: Object.fromEntries(labels),
+    addresses,
+    podCidrs: [],
+    isLeaving: false,
+  };
 }
 
 function generateSets(

@@ -34,7 +34,15 @@ export function node(
   labels: Readonly<Record<string, string>> = {},
   addresses: readonly string[] = [],
 ): NodeRecord {
-  return { kind: "Node", name, origin: ORIGIN, labels, addresses: addresses.map(parseCidr) };
+  return {
+    kind: "Node",
+    name,
+    origin: ORIGIN,
+    labels,
+    addresses: addresses.map(parseCidr),
+    podCidrs: [],
+    isLeaving: false,
+  };
 }
 
 /** Priority 100, every node, the uplinks, Enforce, `defaultAction: Pass`. */
