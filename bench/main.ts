@@ -14,12 +14,13 @@ import type { PartOptions, PartResult } from "./result.js";
 const RESULTS = fileURLToPath(new URL("../../bench/RESULTS.md", import.meta.url));
 
 const lastCpu = cpus().length - 1;
-/** The wire pins its own threads, and the control path may use what it gets. */
+/** The wire pins its own threads, and the others may use what they get. */
 const parts = [
   { name: "packets", cpu: lastCpu },
   { name: "wire", cpu: undefined },
   { name: "control", cpu: undefined },
   { name: "projection", cpu: undefined },
+  { name: "cluster", cpu: undefined },
 ] as const;
 
 const command = new Command("bench")

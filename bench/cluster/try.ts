@@ -1,0 +1,18 @@
+import { startBenchCluster } from "./bench-cluster.js";
+import { populate } from "./populate.js";
+import { sizeOf } from "./objects.js";
+import * as rounds from "./rounds.js";
+import { percentile } from "../result.js";
+const services = Number(process.argv[2] ?? 1000);
+const t0 = performance.now();
+const bench = await startBenchCluster();
+console.log("cluster", performance.now() - t0);
+await populate(bench.cluster.rest, sizeOf(services), (text) => console.log(text, performance.now() - t0));
+for (const which of (process.argv[3] ?? "sluice,informer,empty").split(",")) {
+  const peer = (rounds as unknown as Record<string, rounds.Peer>)[which]!;
+  const flags = (process.argv[4] ?? "").split(" ").filter(Boolean);
+  const f = await rounds.measurePeer(bench, { ...peer, nodeFlags: flags }, { count: services / 5, perSecond: 200 });
+  const { delaysMs, ...c } = f.changes;
+  console.log(peer.name, JSON.stringify({ ...f, changes: { ...c, n: delaysMs.length, p50: percentile(delaysMs, 0.5), p99: percentile(delaysMs, 0.99) } }));
+}
+await bench.cluster.close();
