@@ -108,7 +108,11 @@ export function pod(index: number): object {
           livenessProbe: { httpGet: { path: "/healthz", port: "http" } },
           readinessProbe: { httpGet: { path: "/readyz", port: "http" } },
           volumeMounts: [
-            { name: own, mountPath: "/var/run/secrets/kubernetes.io/serviceaccount", readOnly: true },
+            {
+              name: own,
+              mountPath: "/var/run/secrets/kubernetes.io/serviceaccount",
+              readOnly: true,
+            },
           ],
         },
       ],

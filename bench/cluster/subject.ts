@@ -12,10 +12,10 @@ export interface Memory {
   readonly residentMiB: number;
   /** Of its own: heap, buffers, stacks. */
   readonly anonMiB: number;
-  /** Of files: the program, libraries. */
+  /** Of files: the program, libraries, and mapped tables. */
   readonly fileMiB: number;
-  /** Shared memory: BPF tables that are mapped count here. */
-  readonly sharedMiB: number;
+  /** BPF tables that are mapped: the kernel's, whether they are mapped or not. */
+  readonly tablesMiB: number;
 }
 
 /** A process that is measured, with a probe in it. */
@@ -67,7 +67,11 @@ export function startSubject(command: SubjectCommand): Subject {
         });
         child.send(request);
       }),
-    memory: () => readMemory(readFileSync(`/proc/${pid}/status`, "utf8")),
+    memory: () =>
+      readMemory(
+        readFileSync(`/proc/${pid}/status`, "utf8"),
+        readFileSync(`/proc/${pid}/smaps`, "utf8"),
+      ),
     async end() {
       child.kill("SIGKILL");
       await exited;
@@ -75,15 +79,19 @@ export function startSubject(command: SubjectCommand): Subject {
   };
 }
 
-/** @param status text of /proc/PID/status */
-export function readMemory(status: string): Memory {
+/**
+ * @param status text of /proc/PID/status
+ * @param smaps text of /proc/PID/smaps
+ */
+export function readMemory(status: string, smaps: string): Memory {
   const mebibytes = (name: string) =>
     Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(status)?.[1]) / 1024;
+  const tables = smaps.matchAll(/ anon_inode:bpf-map\n(?:\w+:.*\n)*?Rss: +(\d+) kB/g);
   return {
     peakMiB: mebibytes("VmHWM"),
     residentMiB: mebibytes("VmRSS"),
     anonMiB: mebibytes("RssAnon"),
     fileMiB: mebibytes("RssFile"),
-    sharedMiB: mebibytes("RssShmem"),
+    tablesMiB: [...tables].reduce((sum, [, kibibytes]) => sum + Number(kibibytes), 0) / 1024,
   };
 }
