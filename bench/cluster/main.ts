@@ -31,7 +31,7 @@ await runPart(async (options, progress): Promise<PartResult> => {
   const counts = options.quick ? quick : full;
   execFileSync("ip", ["link", "set", "lo", "up"]);
   const bench = await startBenchCluster();
-  await populate(bench.cluster.rest, counts.size, progress);
+  await populate(bench.cluster, counts.size, progress);
 
   const peers = isWanted("watch") ? [sluice, informer, empty] : [];
   const watched = peers.map((peer) => ({ name: peer.name, rounds: [] as WatchFigures[] }));

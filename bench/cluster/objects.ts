@@ -27,7 +27,12 @@ export function sliceName(index: number): string {
   return `service-${index}-x7k2p`;
 }
 
-export function service(index: number): object {
+/** In the API server's range, behind those that it gives out first. */
+export function clusterIpOf(index: number): string {
+  return ipv4(0x0a640000 + index);
+}
+
+export function service(index: number) {
   return {
     metadata: {
       name: `service-${index}`,

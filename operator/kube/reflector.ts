@@ -4,6 +4,7 @@ import { KubeError } from "./errors.js";
 import { jsonLines, jsonList } from "./json-stream.js";
 import { isKubeObject, type KubeObject, keyOf } from "./object.js";
 import { backOffMs, type BackOffState, watchTimeoutSeconds } from "./pace.js";
+import { turn } from "./turns.js";
 
 /** What is watched: all objects of a resource, or those that the selectors leave. */
 export interface WatchTarget {
@@ -249,6 +250,7 @@ export class Reflector {
         if (signal.aborted) return;
         silence.refresh();
         write(chunk as Buffer);
+        await turn();
       }
     } finally {
       clearTimeout(silence);

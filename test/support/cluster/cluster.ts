@@ -71,6 +71,8 @@ export interface Cluster {
   startApiServer(options?: { readonly port?: number | "another" }): Promise<void>;
   /** Makes etcd forget all revisions before the present one, which it returns. */
   compactEtcd(): Promise<number>;
+  /** Writes objects past the API server, by their keys: `/registry/pods/NAMESPACE/NAME`; as JSON. */
+  putEtcd(values: Readonly<Record<string, string>>): Promise<void>;
 
   /** Runs before the cluster ends, last added first. */
   onClose(work: () => void | Promise<void>): void;
@@ -171,6 +173,7 @@ async function start(
       writeAdminKubeconfig();
     },
     compactEtcd: () => etcd.compact(),
+    putEtcd: (values) => etcd.put(values),
     onClose: (work) => void closing.push(work),
     close,
   };
