@@ -7,13 +7,14 @@ import { Interner } from "../../operator/model/interner.js";
 import { projectClusterObject } from "../../operator/model/project-cluster.js";
 import type { ClusterRecord } from "../../operator/model/records-cluster.js";
 import { isSameRecord } from "../../operator/model/same-record.js";
+import { EndpointSlice, Pod, Service } from "../../operator/source/cluster-messages.js";
 import type { Report } from "./probe.js";
 
 const origin = Object.freeze({ source: "api" });
-const paths = {
-  Service: "/api/v1/services",
-  EndpointSlice: "/apis/discovery.k8s.io/v1/endpointslices",
-  Pod: "/api/v1/pods",
+const targets = {
+  Service: { path: "/api/v1/services", message: Service },
+  EndpointSlice: { path: "/apis/discovery.k8s.io/v1/endpointslices", message: EndpointSlice },
+  Pod: { path: "/api/v1/pods", message: Pod },
 } as const;
 
 /** Keeps the records of the three kinds; resolves when all are in sync. */
@@ -27,7 +28,7 @@ export async function watchKinds(client: KubeClient, report: Report): Promise<vo
 }
 
 function watchKind(
-  kind: keyof typeof paths,
+  kind: keyof typeof targets,
   client: KubeClient,
   interner: Interner,
   { changed }: Report,
@@ -37,7 +38,7 @@ function watchKind(
   let isSynced = false;
   const reflector = new Reflector({
     client,
-    target: { path: paths[kind] },
+    target: targets[kind],
     sink: {
       upsert(object) {
         const { draft } = projectClusterObject(kind, object, origin, interner);

@@ -5,6 +5,7 @@ import type { TLSSocket } from "node:tls";
 import type { KubeClient, KubeRequest, KubeStream } from "./client.js";
 import type { KubeConnection, TlsOptions } from "./connection.js";
 import { errorOfStatus, KubeError } from "./errors.js";
+import { protobufType, readObject } from "./protobuf-stream.js";
 
 export interface KubeClientOptions {
   /** Shown in the API server's audit log, and matched by nobody. */
@@ -118,7 +119,7 @@ class HttpClient implements KubeClient {
       const status = response.statusCode ?? 0;
       if (status >= 200 && status < 300) return { response, server };
       const call = describe(request, server);
-      const body = await readText(response, mostErrorBytes, call).catch(() => "");
+      const body = await readStatus(response, call).catch(() => "");
       // A rotated token may have been read before its successor was written.
       if (status === 401 && !isRefused) continue;
       throw errorOfStatus(status, call, body, response.headers["retry-after"]);
@@ -138,7 +139,7 @@ class HttpClient implements KubeClient {
     const options = {
       method: request.method ?? "GET",
       headers: {
-        accept: "application/json",
+        accept: request.accept ?? "application/json",
         "user-agent": this.#options.userAgent,
         ...credentials,
         ...(body !== undefined && {
@@ -238,7 +239,18 @@ function either(lasting: AbortSignal, brief: AbortSignal): AbortSignal {
   return both.signal;
 }
 
+/** JSON of the Status that comes with a refusal: it is in the form that was asked for. */
+async function readStatus(response: IncomingMessage, call: string): Promise<string> {
+  const bytes = await readBytes(response, mostErrorBytes, call);
+  const isProtobuf = response.headers["content-type"]?.startsWith(protobufType) === true;
+  return isProtobuf ? JSON.stringify(readObject(bytes, [])) : bytes.toString("utf8");
+}
+
 async function readText(response: IncomingMessage, limit: number, call: string): Promise<string> {
+  return (await readBytes(response, limit, call)).toString("utf8");
+}
+
+async function readBytes(response: IncomingMessage, limit: number, call: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
@@ -253,7 +265,7 @@ async function readText(response: IncomingMessage, limit: number, call: string):
     const problem = `the answer to ${call} was cut off: ${why}`;
     throw new KubeError("SLUICE_KUBE_UNREACHABLE", problem, { cause });
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 /** `GET https://192.0.2.1:6443/api/v1/nodes`: without the query, which is long and holds no news. */
