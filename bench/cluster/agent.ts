@@ -5,7 +5,7 @@ import { makePinFolder, makeScratchFolder } from "../cleanup.js";
 import { type BenchCluster, nodeName } from "./bench-cluster.js";
 import type { Changes } from "./changes.js";
 import { type DropDelays, DropMeter } from "./drop.js";
-import { measureChanges, settleMs, type WatchFigures } from "./rounds.js";
+import { agentNodeFlags, measureChanges, settleMs, type WatchFigures } from "./rounds.js";
 import { startSubject } from "./subject.js";
 import { makeOutside, uplink } from "./wire.js";
 
@@ -48,7 +48,11 @@ export async function measureAgent(
     "log-level": "warn",
   };
   const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-  const subject = startSubject({ script: "agent-entry.js", args });
+  const subject = startSubject({
+    script: "agent-entry.js",
+    args,
+    nodeFlags: agentNodeFlags,
+  });
   await subject.ask("mark");
   const sync = await subject.ask("start");
   await untilInSync(createClient(socket));

@@ -18,7 +18,14 @@ export interface Peer extends Pick<SubjectCommand, "script" | "nodeFlags"> {
   readonly name: string;
 }
 
-export const sluice: Peer = { name: "Sluice", script: "sluice-subject.js" };
+/** Those of the chart's DaemonSet. */
+export const agentNodeFlags = ["--max-semi-space-size=2"];
+
+export const sluice: Peer = {
+  name: "Sluice",
+  script: "sluice-subject.js",
+  nodeFlags: agentNodeFlags,
+};
 export const informer: Peer = { name: "client-node informer", script: "informer-subject.js" };
 export const empty: Peer = { name: "empty process", script: "empty-subject.js" };
 

@@ -5,6 +5,9 @@ export const protobufType = "application/vnd.kubernetes.protobuf";
 /** Largest frame that is taken: etcd takes objects of 1.5 MiB. */
 const mostFrameBytes = 32 << 20;
 const lengthBytes = 4;
+const leastRoomBytes = 16 << 10;
+/** Room for a larger frame is given back. */
+const mostRoomBytes = 256 << 10;
 
 /** In front of each object that stands by itself. */
 const magic = Buffer.from("k8s\0");
@@ -23,34 +26,68 @@ export function protobufEvents(
   object: Message,
   onEvent: (event: unknown) => void,
 ): (chunk: Buffer) => void {
-  let rest: readonly Buffer[] = [];
-  let size = 0;
+  const begun = new Frame();
   return (chunk) => {
-    size += chunk.length;
-    // Most frames come in one piece; a large one is put together once, when its last piece is there.
-    rest = [...rest, chunk];
-    if (size < lengthBytes) return;
-    if (size < frameEnd(rest)) return;
-    let bytes = rest.length === 1 ? chunk : Buffer.concat(rest, size);
-    while (bytes.length >= lengthBytes) {
-      const end = frameEnd([bytes]);
-      if (bytes.length < end) break;
-      onEvent(readEvent(bytes.subarray(lengthBytes, end), object));
-      bytes = bytes.subarray(end);
+    let at = 0;
+    while (at < chunk.length) {
+      const end = begun.isEmpty ? frameEnd(chunk, at) : undefined;
+      if (end !== undefined && end <= chunk.length) {
+        onEvent(readEvent(chunk.subarray(at + lengthBytes, end), object));
+        at = end;
+      } else {
+        at += begun.add(chunk, at);
+        const frame = begun.takeWhole();
+        if (frame !== undefined) onEvent(readEvent(frame, object));
+      }
     }
-    rest = bytes.length === 0 ? [] : [bytes];
-    size = bytes.length;
   };
 }
 
-/** How many bytes the first frame takes with its length. */
-function frameEnd(pieces: readonly Buffer[]): number {
-  const [first] = pieces;
-  const head = first!.length >= lengthBytes ? first! : Buffer.concat(pieces);
-  const end = lengthBytes + head.readUInt32BE();
-  if (end > mostFrameBytes)
+/** Where the frame that begins in these bytes ends; undefined while its length is not all there. */
+function frameEnd(bytes: Buffer, at: number): number | undefined {
+  if (bytes.length - at < lengthBytes) return undefined;
+  const length = bytes.readUInt32BE(at);
+  if (length > mostFrameBytes) {
     throw new RangeError(`one event is larger than ${mostFrameBytes} bytes`);
-  return end;
+  }
+  return at + lengthBytes + length;
+}
+
+/** A frame that comes in several pieces. Its bytes lie in one buffer that is used again and again. */
+class Frame {
+  #bytes = Buffer.allocUnsafe(leastRoomBytes);
+  #size = 0;
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /** Takes what is missing; returns how many bytes that were. */
+  add(chunk: Buffer, at: number): number {
+    const end = this.#end() ?? lengthBytes;
+    if (end > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(end);
+      this.#bytes.copy(larger, 0, 0, this.#size);
+      this.#bytes = larger;
+    }
+    const count = chunk.copy(this.#bytes, this.#size, at, at + end - this.#size);
+    this.#size += count;
+    return count;
+  }
+
+  /** The frame without its length when all of it is there; good until more is added. */
+  takeWhole(): Buffer | undefined {
+    const end = this.#end();
+    if (end !== this.#size) return undefined;
+    const frame = this.#bytes.subarray(lengthBytes, end);
+    if (end > mostRoomBytes) this.#bytes = Buffer.allocUnsafe(leastRoomBytes);
+    this.#size = 0;
+    return frame;
+  }
+
+  #end(): number | undefined {
+    return this.#size < lengthBytes ? undefined : frameEnd(this.#bytes, 0);
+  }
 }
 
 function readEvent(frame: Buffer, message: Message): unknown {
