@@ -54,14 +54,13 @@ class HttpClient implements KubeClient {
 
   async call<T>(request: KubeRequest): Promise<T> {
     const timeout = AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs);
-    const signal = request.signal === undefined ? timeout : either(request.signal, timeout);
-    const { response, server } = await this.#send({ ...request, signal });
-    const text = await readText(response, mostAnswerBytes, describe(request, server));
+    const { signal, release } = either(request.signal, timeout);
     try {
-      return JSON.parse(text) as T;
-    } catch (cause) {
-      const problem = `${describe(request, server)} was answered with what is no JSON`;
-      throw new KubeError("SLUICE_KUBE_FAILED", problem, { cause });
+      const { response, server } = await this.#send({ ...request, signal });
+      const text = await readText(response, mostAnswerBytes, describe(request, server));
+      return parseAnswer<T>(text, describe(request, server));
+    } finally {
+      release();
     }
   }
 
@@ -71,12 +70,14 @@ class HttpClient implements KubeClient {
       () => untilHeaders.abort(new DOMException("no answer in time", "TimeoutError")),
       request.timeoutMs ?? defaultTimeoutMs,
     );
+    const { signal, release } = either(request.signal, untilHeaders.signal);
     try {
-      const { signal } = request;
-      return await this.#send({
-        ...request,
-        signal: signal === undefined ? untilHeaders.signal : either(signal, untilHeaders.signal),
-      });
+      const stream = await this.#send({ ...request, signal });
+      stream.response.once("close", release);
+      return stream;
+    } catch (error) {
+      release();
+      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -223,20 +224,40 @@ function transportError(
     : new NoConnectionError("SLUICE_KUBE_UNREACHABLE", problem, { cause });
 }
 
-/** Not AbortSignal.any, of which Node 20 keeps each result for as long as the longest-lived signal. */
-function either(lasting: AbortSignal, brief: AbortSignal): AbortSignal {
+/**
+ * A signal that follows two others until it is released, since the lasting one outlives many requests. Not
+ * AbortSignal.any, of which Node 20 keeps each result for as long as the longest-lived signal.
+ */
+function either(
+  lasting: AbortSignal | undefined,
+  brief: AbortSignal,
+): { readonly signal: AbortSignal; release(): void } {
+  if (lasting === undefined) return { signal: brief, release: () => undefined };
   const both = new AbortController();
   const follow = (signal: AbortSignal) => {
     both.abort(signal.reason);
-    lasting.removeEventListener("abort", onLasting);
-    brief.removeEventListener("abort", onBrief);
+    release();
   };
   const onLasting = () => follow(lasting);
   const onBrief = () => follow(brief);
+  const release = () => {
+    lasting.removeEventListener("abort", onLasting);
+    brief.removeEventListener("abort", onBrief);
+  };
   if (lasting.aborted) both.abort(lasting.reason);
   lasting.addEventListener("abort", onLasting);
   brief.addEventListener("abort", onBrief);
-  return both.signal;
+  return { signal: both.signal, release };
+}
+
+/** @throws KubeError */
+function parseAnswer<T>(text: string, call: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    const problem = `${call} was answered with what is no JSON`;
+    throw new KubeError("SLUICE_KUBE_FAILED", problem, { cause });
+  }
 }
 
 /** JSON of the Status that comes with a refusal: it is in the form that was asked for. */
