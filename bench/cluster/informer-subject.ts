@@ -17,7 +17,7 @@ config.loadFromFile(`${account}/kubeconfig`);
 const core = config.makeApiClient(CoreV1Api);
 const discovery = config.makeApiClient(DiscoveryV1Api);
 
-runSubject(async ({ changed }) => {
+runSubject(async (report) => {
   const services = makeInformer(config, "/api/v1/services", () =>
     core.listServiceForAllNamespaces(),
   );
@@ -27,7 +27,7 @@ runSubject(async ({ changed }) => {
   const pods = makeInformer(config, "/api/v1/pods", () => core.listPodForAllNamespaces());
   slices.on("update", ({ metadata }) => {
     const text = metadata?.annotations?.[triggerTime];
-    if (text !== undefined) changed(Date.parse(text));
+    if (text !== undefined) report.changed(Date.parse(text));
   });
   await Promise.all([begin(services), begin(slices), begin(pods)]);
 });

@@ -54,7 +54,8 @@ export async function populate(
  * The API server gives out fifty cluster IPs a second at most, so one Service is created through it, and the others are
  * written to etcd as copies of it, each with the IPAddress that says that its address is taken.
  */
-async function createServices({ rest, putEtcd }: Cluster, count: number): Promise<void> {
+async function createServices(cluster: Cluster, count: number): Promise<void> {
+  const { rest } = cluster;
   const path = `/api/v1/namespaces/${namespaceOf(0)}/services?fieldManager=helm`;
   const { metadata, spec } = service(0);
   const body = { metadata, spec: { ...spec, clusterIP: clusterIpOf(0) } };
@@ -63,7 +64,7 @@ async function createServices({ rest, putEtcd }: Cluster, count: number): Promis
   const address = await rest.call<KubeObject>({ path: `${ipAddresses}/${clusterIpOf(0)}` });
   await inParallel(count - 1, (at) => {
     const copy = copyService(first, address, at + 1);
-    return putEtcd({
+    return cluster.putEtcd({
       [`/registry/ipaddresses/${copy.address.metadata.name}`]: JSON.stringify(copy.address),
       [`/registry/services/specs/${namespaceOf(at + 1)}/${copy.service.metadata.name}`]:
         JSON.stringify(copy.service),

@@ -31,7 +31,7 @@ function watchKind(
   kind: keyof typeof targets,
   client: KubeClient,
   interner: Interner,
-  { changed }: Report,
+  report: Report,
   onSynced: () => void,
 ): void {
   const records = new Map<string, Omit<ClusterRecord, "origin">>();
@@ -47,7 +47,7 @@ function watchKind(
         const before = records.get(key);
         if (before !== undefined && isSameRecord(draft, before as typeof draft)) return;
         records.set(key, draft);
-        if (isSynced && draft.kind === "EndpointSlice") changed(draft.triggeredAtMs);
+        if (isSynced && draft.kind === "EndpointSlice") report.changed(draft.triggeredAtMs);
       },
       remove: (key) => void records.delete(key),
       retain(keys) {

@@ -54,13 +54,13 @@ class HttpClient implements KubeClient {
 
   async call<T>(request: KubeRequest): Promise<T> {
     const timeout = AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs);
-    const { signal, release } = either(request.signal, timeout);
+    const following = either(request.signal, timeout);
     try {
-      const { response, server } = await this.#send({ ...request, signal });
+      const { response, server } = await this.#send({ ...request, signal: following.signal });
       const text = await readText(response, mostAnswerBytes, describe(request, server));
-      return parseAnswer<T>(text, describe(request, server));
+      return parseAnswer(text, describe(request, server)) as T;
     } finally {
-      release();
+      following.release();
     }
   }
 
@@ -70,13 +70,13 @@ class HttpClient implements KubeClient {
       () => untilHeaders.abort(new DOMException("no answer in time", "TimeoutError")),
       request.timeoutMs ?? defaultTimeoutMs,
     );
-    const { signal, release } = either(request.signal, untilHeaders.signal);
+    const following = either(request.signal, untilHeaders.signal);
     try {
-      const stream = await this.#send({ ...request, signal });
-      stream.response.once("close", release);
+      const stream = await this.#send({ ...request, signal: following.signal });
+      stream.response.once("close", () => following.release());
       return stream;
     } catch (error) {
-      release();
+      following.release();
       throw error;
     } finally {
       clearTimeout(timer);
@@ -251,9 +251,9 @@ function either(
 }
 
 /** @throws KubeError */
-function parseAnswer<T>(text: string, call: string): T {
+function parseAnswer(text: string, call: string): unknown {
   try {
-    return JSON.parse(text) as T;
+    return JSON.parse(text) as unknown;
   } catch (cause) {
     const problem = `${call} was answered with what is no JSON`;
     throw new KubeError("SLUICE_KUBE_FAILED", problem, { cause });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { jsonLines, jsonList } from "./json-stream.js";
 
 /** The bytes of a text in pieces of the given sizes, used again and again. */

@@ -42,11 +42,11 @@ const managedFields = '"managedFields":[';
 function parseObject(text: string): unknown {
   const at = text.indexOf(`${managedFields}{`);
   const end = at === -1 ? -1 : text.indexOf("}]", at);
-  if (end === -1) return JSON.parse(text);
+  if (end === -1) return JSON.parse(text) as unknown;
   try {
-    return JSON.parse(text.slice(0, at + managedFields.length) + text.slice(end + 1));
+    return JSON.parse(text.slice(0, at + managedFields.length) + text.slice(end + 1)) as unknown;
   } catch {
-    return JSON.parse(text);
+    return JSON.parse(text) as unknown;
   }
 }
 
@@ -140,7 +140,7 @@ export function jsonList(onItem: (item: unknown) => void): JsonList {
       if (depth !== 0 || outside.isEmpty) throw new Error("the list ends in the middle");
       // Between the items their commas are left.
       const text = outside.take(Buffer.alloc(0));
-      return JSON.parse(text.replace(/("items"\s*:\s*\[)[\s,]*\]/, "$1]"));
+      return JSON.parse(text.replace(/("items"\s*:\s*\[)[\s,]*\]/, "$1]")) as unknown;
     },
   };
 }
