@@ -157,13 +157,17 @@ class Reader {
   }
 }
 
-/** What is read of the metadata of each object: `managedFields` are not. */
+/**
+ * What is read of the metadata of each object: `managedFields` are not. Of a time only whether it is there is the same as
+ * in JSON.
+ */
 export const ObjectMeta = message({
   name: [1, "text"],
   namespace: [3, "text"],
   uid: [5, "text"],
   resourceVersion: [6, "text"],
   generation: [7, "integer"],
+  deletionTimestamp: [9, message({ seconds: [1, "integer"] })],
   labels: [11, "map"],
   annotations: [12, "map"],
 });

@@ -93,3 +93,20 @@ export const Pod = message({
     }),
   ],
 });
+
+/** core/v1; without the list of its images, which is the most of it */
+export const Node = message({
+  metadata: [1, ObjectMeta],
+  spec: [
+    2,
+    message({
+      podCIDR: [1, "text"],
+      taints: [5, message({ key: [1, "text"], value: [2, "text"], effect: [3, "text"] }), "list"],
+      podCIDRs: [7, "text", "list"],
+    }),
+  ],
+  status: [
+    3,
+    message({ addresses: [5, message({ type: [1, "text"], address: [2, "text"] }), "list"] }),
+  ],
+});

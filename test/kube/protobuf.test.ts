@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { KubeError } from "../../operator/kube/errors.js";
 import { createKubeClient } from "../../operator/kube/http-client.js";
-import { keyOf } from "../../operator/kube/object.js";
+import { type KubeObject, keyOf } from "../../operator/kube/object.js";
 import { protobufType } from "../../operator/kube/protobuf-stream.js";
 import type { Message } from "../../operator/kube/protobuf.js";
 import { Reflector } from "../../operator/kube/reflector.js";
 import { openServiceAccount } from "../../operator/kube/service-account.js";
+import { admit } from "../../operator/model/admit.js";
 import { Interner } from "../../operator/model/interner.js";
 import { projectClusterObject } from "../../operator/model/project-cluster.js";
-import { EndpointSlice, Pod, Service } from "../../operator/source/cluster-messages.js";
+import { EndpointSlice, Node, Pod, Service } from "../../operator/source/cluster-messages.js";
 import { type Cluster, withCluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
 import { adminClient } from "./config-maps.js";
@@ -18,8 +19,10 @@ const kinds = {
   Service: { path: "/api/v1/services", message: Service },
   EndpointSlice: { path: "/apis/discovery.k8s.io/v1/endpointslices", message: EndpointSlice },
   Pod: { path: "/api/v1/pods", message: Pod },
+  Node: { path: "/api/v1/nodes", message: Node },
 } as const;
 type Kind = keyof typeof kinds;
+const origin = { source: "test" };
 
 /** Each with every field that a projection reads. */
 const objects = `
@@ -112,6 +115,17 @@ const statuses: readonly (readonly [path: string, status: object])[] = [
 ];
 
 async function create(cluster: Cluster): Promise<void> {
+  await cluster.createNode("node1", {
+    labels: { role: "edge", empty: "" },
+    addresses: ["192.0.2.1", "2001:db8::1"],
+    podCIDRs: ["10.1.0.0/24", "2001:db8:1::/64"],
+  });
+  const taint = "ToBeDeletedByClusterAutoscaler=1:NoSchedule";
+  await cluster.kubectl(["taint", "node", "node1", taint]);
+  const finalizers = '{"metadata":{"finalizers":["example.com/a"]}}';
+  await cluster.createNode("leaving");
+  await cluster.kubectl(["patch", "node", "leaving", "--type=merge", "-p", finalizers]);
+  await cluster.kubectl(["delete", "node", "leaving", "--wait=false"]);
   await cluster.apply(objects);
   for (const [path, status] of statuses) {
     await cluster.request({
@@ -121,6 +135,13 @@ async function create(cluster: Cluster): Promise<void> {
       body: { status },
     });
   }
+}
+
+function project(kind: Kind, object: KubeObject, interner: Interner) {
+  if (kind !== "Node") return projectClusterObject(kind, object, origin, interner);
+  const value = { ...object, apiVersion: "v1", kind };
+  const { admitted, problems } = admit({ value, origin }, 0);
+  return { draft: admitted?.draft, problems };
 }
 
 /** Records of a kind by key, as they are according to what a reflector tells; it ends with the cluster. */
@@ -133,9 +154,8 @@ function records(cluster: Cluster, kind: Kind, message?: Message) {
     target: { path: kinds[kind].path, ...(message !== undefined && { message }) },
     sink: {
       upsert(object) {
-        const { draft, problems } = projectClusterObject(kind, object, { source: "" }, interner);
         const { uid, resourceVersion } = object.metadata;
-        held.set(keyOf(object), { draft, problems, uid, resourceVersion });
+        held.set(keyOf(object), { ...project(kind, object, interner), uid, resourceVersion });
       },
       remove: (key) => void held.delete(key),
       retain() {},
@@ -163,16 +183,20 @@ describe("a watch in protobuf", () => {
           for (const { json, protobuf } of watched) {
             assert.ok(json.reflector.state().isSynced && protobuf.reflector.state().isSynced);
             assert.deepEqual(protobuf.held, json.held);
-            assert.equal(json.held.has(key), isThere);
           }
+          const having = watched.filter(({ json }) => json.held.has(key));
+          assert.equal(having.length, isThere ? 3 : 0);
         });
       await sameWith("default/all", true);
-      const all = watched.map(({ protobuf }) => protobuf.held.get("default/all"));
+      const all = ["default/all", "node1", "leaving"].flatMap((key) =>
+        watched.flatMap(({ protobuf }) => protobuf.held.get(key) ?? []),
+      );
+      assert.equal(all.length, 5);
       for (const record of all as { draft?: object; problems: readonly unknown[] }[]) {
         assert.notEqual(record.draft, undefined);
         assert.deepEqual(record.problems, []);
       }
-      await cluster.kubectl(["label", "services,endpointslices,pods", "--all", "new=label"]);
+      await cluster.kubectl(["label", "services,endpointslices,pods,nodes", "--all", "new=label"]);
       await sameWith("default/all", true);
       const background = ["--wait=false", "--grace-period=0", "--force"];
       await cluster.kubectl(["delete", "services,endpointslices,pods", "all", ...background]);
