@@ -15,27 +15,29 @@ const triggerTime = "endpoints.kubernetes.io/last-change-trigger-time";
  * controller writes the time of the change.
  *
  * @param isReady another than before, or nothing changes
+ * @returns milliseconds until each write was answered
  */
 export async function changeSlices(
   rest: RestClient,
   { count, perSecond }: Changes,
   isReady: boolean,
-): Promise<void> {
+): Promise<readonly number[]> {
   const begun = performance.now();
-  const writes: Promise<void>[] = [];
+  const writes: Promise<number>[] = [];
   for (let index = 0; index < count; index++) {
     const due = begun + (index * 1000) / perSecond;
     const early = due - performance.now();
     if (early > 0) await sleep(early);
     writes.push(changeSlice(rest, index, isReady));
   }
-  await Promise.all(writes);
+  return Promise.all(writes);
 }
 
-async function changeSlice(rest: RestClient, index: number, isReady: boolean): Promise<void> {
+async function changeSlice(rest: RestClient, index: number, isReady: boolean): Promise<number> {
   const conditions = "/endpoints/0/conditions/ready";
   const annotation = `/metadata/annotations/${triggerTime.replace("/", "~1")}`;
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespaceOf(index)}/endpointslices/${sliceName(index)}`;
+  const sentMs = performance.now();
   const { status, text } = await rest.send({
     method: "PATCH",
     path: `${path}?fieldManager=kube-controller-manager`,
@@ -46,4 +48,5 @@ async function changeSlice(rest: RestClient, index: number, isReady: boolean): P
     ],
   });
   if (status !== 200) throw new Error(`${path}: ${status} ${text}`);
+  return performance.now() - sentMs;
 }

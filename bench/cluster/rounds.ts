@@ -10,6 +10,8 @@ export interface WatchFigures {
   readonly settled: Memory;
   readonly changes: ProbeFigures;
   readonly changed: Changes;
+  /** Until each change was answered. */
+  readonly answersMs: readonly number[];
   /** After all garbage has gone. */
   readonly collected: Memory;
 }
@@ -63,9 +65,9 @@ export async function measureChanges(
   const settled = subject.memory();
   await subject.ask("mark");
   isReady = !isReady;
-  await changeSlices(cluster.rest, changed, isReady);
+  const answersMs = await changeSlices(cluster.rest, changed, isReady);
   await sleep(arriveMs);
   const changes = await subject.ask("mark");
   await subject.ask("collect");
-  return { sync, settled, changes, changed, collected: subject.memory() };
+  return { sync, settled, changes, changed, answersMs, collected: subject.memory() };
 }

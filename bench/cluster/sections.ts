@@ -54,10 +54,13 @@ export function eventSection({ count, perSecond }: Changes, rows: readonly Watch
       "write to handler ms, p50",
       "p99",
       "most",
+      "write to answer ms, p50",
+      "p99",
       "longest stall ms",
     ],
     rows: rows.map(({ name, rounds }) => {
       const delays = rounds.flatMap(({ changes }) => changes.delaysMs);
+      const answers = rounds.flatMap(({ answersMs }) => answersMs);
       const share = (part: number) =>
         delays.length === 0 ? "" : formatNumber(percentile(delays, part));
       return [
@@ -66,6 +69,7 @@ export function eventSection({ count, perSecond }: Changes, rows: readonly Watch
         share(0.5),
         share(0.99),
         share(1),
+        ...[0.5, 0.99].map((part) => formatNumber(percentile(answers, part))),
         most(rounds.map(({ changes }) => changes.stallMs)),
       ];
     }),
