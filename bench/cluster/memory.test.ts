@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readMemory } from "./subject.js";
+import { readMemory } from "./memory.js";
 
 const status = `Name:	node
 VmHWM:	  204800 kB

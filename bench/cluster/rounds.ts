@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchCluster } from "./bench-cluster.js";
 import { type Changes, changeSlices } from "./changes.js";
 import type { ProbeFigures } from "./probe.js";
-import { type Memory, type Subject, type SubjectCommand, startSubject } from "./subject.js";
+import type { Memory } from "./memory.js";
+import { type Subject, type SubjectCommand, startSubject } from "./subject.js";
 
 /** What is measured of one process from its lists on. */
 export interface WatchFigures {

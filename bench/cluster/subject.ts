@@ -3,20 +3,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SluiceError } from "../../operator/errors.js";
 import { atExit } from "../cleanup.js";
+import { type Memory, readMemory } from "./memory.js";
 import type { ProbeAnswer, ProbeFigures, ProbeRequest } from "./probe.js";
-
-/** Of a process, MiB. */
-export interface Memory {
-  /** The most that was resident at any time. */
-  readonly peakMiB: number;
-  readonly residentMiB: number;
-  /** Of its own: heap, buffers, stacks. */
-  readonly anonMiB: number;
-  /** Of files: the program, libraries, and mapped tables. */
-  readonly fileMiB: number;
-  /** BPF tables that are mapped: the kernel's, whether they are mapped or not. */
-  readonly tablesMiB: number;
-}
 
 /** A process that is measured, with a probe in it. */
 export interface Subject {
@@ -76,22 +64,5 @@ export function startSubject(command: SubjectCommand): Subject {
       child.kill("SIGKILL");
       await exited;
     },
-  };
-}
-
-/**
- * @param status text of /proc/PID/status
- * @param smaps text of /proc/PID/smaps
- */
-export function readMemory(status: string, smaps: string): Memory {
-  const mebibytes = (name: string) =>
-    Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(status)?.[1]) / 1024;
-  const tables = smaps.matchAll(/ anon_inode:bpf-map\n(?:\w+:.*\n)*?Rss: +(\d+) kB/g);
-  return {
-    peakMiB: mebibytes("VmHWM"),
-    residentMiB: mebibytes("VmRSS"),
-    anonMiB: mebibytes("RssAnon"),
-    fileMiB: mebibytes("RssFile"),
-    tablesMiB: [...tables].reduce((sum, [, kibibytes]) => sum + Number(kibibytes), 0) / 1024,
   };
 }
