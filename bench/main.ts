@@ -13,14 +13,15 @@ import type { PartOptions, PartResult } from "./result.js";
 /** The source tree's, not the build's. */
 const RESULTS = fileURLToPath(new URL("../../bench/RESULTS.md", import.meta.url));
 
-const lastCpu = cpus().length - 1;
-/** The wire pins its own threads, and the control path may use what it gets. */
-const parts = [
-  { name: "packets", cpu: lastCpu },
-  { name: "wire", cpu: undefined },
-  { name: "control", cpu: undefined },
-  { name: "projection", cpu: undefined },
-] as const;
+/** The wire pins its own threads; all others may use what they get. */
+const parts: readonly { readonly name: string; readonly wrapper: readonly string[] }[] = [
+  { name: "packets", wrapper: ["taskset", "--cpu-list", String(cpus().length - 1)] },
+  { name: "wire", wrapper: [] },
+  { name: "control", wrapper: [] },
+  { name: "projection", wrapper: [] },
+  // Its loopback is its own, and the node of its agent.
+  { name: "cluster", wrapper: ["unshare", "--net"] },
+];
 
 const command = new Command("bench")
   .description(`Measures Sluice beside its peers. A full run writes bench/RESULTS.md.`)
@@ -54,8 +55,9 @@ try {
 
 async function runParts(): Promise<PartResult> {
   const results: PartResult[] = [];
-  for (const { name, cpu } of parts) {
-    results.push(await startPart(name, cpu, options, (text) => console.error(`${name}: ${text}`)));
+  for (const { name, wrapper } of parts) {
+    const progress = (text: string) => console.error(`${name}: ${text}`);
+    results.push(await startPart(name, wrapper, options, progress));
   }
   return {
     sections: results.flatMap(({ sections }) => sections),

@@ -33,18 +33,17 @@ export async function runPart(
  * Runs a part as a process of its own: its memory is its own, and one that fails takes nothing along.
  *
  * @param name folder of its `main.js`
- * @param cpu the CPU that it stays on; undefined: any
+ * @param wrapper words in front of its command, as `taskset …`
  * @throws SluiceError SLUICE_BENCH
  */
 export function startPart(
   name: string,
-  cpu: number | undefined,
+  wrapper: readonly string[],
   options: PartOptions,
   progress: (text: string) => void,
 ): Promise<PartResult> {
   const script = fileURLToPath(new URL(`./${name}/main.js`, import.meta.url));
-  const pinned = cpu === undefined ? [] : ["taskset", "--cpu-list", String(cpu)];
-  const command = [...pinned, process.execPath, script];
+  const command = [...wrapper, process.execPath, script];
   if (options.quick) command.push("--quick");
   command.push(`--only=${options.only}`);
   return new Promise((resolve, reject) => {

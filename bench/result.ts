@@ -44,6 +44,12 @@ export function spread(values: readonly number[]): Spread {
   return { min: sorted[0]!, median };
 }
 
+/** The value that this share of the values do not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))]!;
+}
+
 /** Three significant digits, and none behind the point from 100 on. */
 export function formatNumber(value: number): string {
   const size = Math.abs(value);

@@ -1,6 +1,13 @@
 /** How long changes take to be in force, and what memory they need: docs/bench.md, "Control path". */
 import { runPart } from "../part.js";
-import { formatNumber, type PartResult, type Section, spread, type Target } from "../result.js";
+import {
+  formatNumber,
+  type PartResult,
+  percentile,
+  type Section,
+  spread,
+  type Target,
+} from "../result.js";
 import { type AgentFigures, measureAgent } from "./agent.js";
 import { millionManifests } from "./manifests.js";
 import { type ControlTimes, measureControl } from "./stages.js";
@@ -79,9 +86,4 @@ function agentSection({ startMs, ownMiB, residentMiB, peakMiB, editMs }: AgentFi
     ],
     notes: [],
   };
-}
-
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]!;
 }

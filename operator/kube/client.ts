@@ -19,6 +19,8 @@ export interface KubeRequest {
   readonly body?: unknown;
   /** Default `application/json`. */
   readonly contentType?: string;
+  /** Default `application/json`; for streams. */
+  readonly accept?: string;
   /** Until the whole answer is there; default 30,000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;

@@ -44,6 +44,52 @@ describe("jsonLines", () => {
   });
 });
 
+describe("managedFields", () => {
+  /** What a manager owns, with texts that look like the end of the list. */
+  const owned = fc.dictionary(
+    fc.oneof(fc.string(), fc.constantFrom("f:a", 'k:{"x":"}]"}', "}]", '"}]},{[')),
+    fc.jsonValue({ maxDepth: 2 }),
+  );
+  const managers = fc.array(fc.record({ manager: fc.string(), fieldsV1: owned }), { minLength: 1 });
+  const objects = fc.record({ name: fc.string(), managers, spec: fc.jsonValue() });
+
+  const read = (value: unknown) => {
+    const seen: unknown[] = [];
+    jsonLines((each) => void seen.push(each))(Buffer.from(`${JSON.stringify(value)}\n`));
+    return seen[0];
+  };
+
+  it("are left out or whole, and all else is as it was sent", () => {
+    fc.assert(
+      fc.property(objects, ({ name, managers, spec }) => {
+        const object = { metadata: { name, managedFields: managers }, spec, items: [{ spec }] };
+        const { metadata, ...rest } = read(object) as typeof object;
+        assert.deepEqual(rest, JSON.parse(JSON.stringify({ spec, items: [{ spec }] })));
+        assert.equal(metadata.name, name);
+        if (metadata.managedFields.length > 0) {
+          assert.deepEqual(metadata.managedFields, JSON.parse(JSON.stringify(managers)));
+        }
+      }),
+    );
+  });
+
+  it("of an object as the API server sends it are left out", () => {
+    const fieldsV1 = { "f:spec": { "f:ports": { 'k:{"port":80,"protocol":"TCP"}': { ".": {} } } } };
+    const managedFields = [
+      { manager: "helm", fieldsV1 },
+      { manager: "kubelet", fieldsV1 },
+    ];
+    const spec = { ports: [{ port: 80 }] };
+    const sent = { metadata: { name: "a", managedFields }, spec };
+    assert.deepEqual(read(sent), { metadata: { name: "a", managedFields: [] }, spec });
+  });
+
+  it("that are empty take nothing else along", () => {
+    const sent = { metadata: { name: "a", managedFields: [] }, spec: { ports: [{ port: 80 }] } };
+    assert.deepEqual(read(sent), sent);
+  });
+});
+
 describe("jsonList", () => {
   const parts = fc.record({
     items: fc.array(fc.dictionary(fc.string(), fc.jsonValue())),

@@ -30,8 +30,28 @@ class Pieces {
   }
 }
 
+const managedFields = '"managedFields":[';
+
 /**
- * Cuts a watch, which is one JSON text per line, into its values.
+ * Parses an object without the entries of its `managedFields`: they are half of a Pod's text and more than half of the
+ * work, and nobody here reads them. Their end is taken to be the first `}]`. If that is not it, what is left is no JSON,
+ * since it has a quote or a bracket too many, and the whole is parsed.
+ *
+ * @throws on what is no JSON
+ */
+function parseObject(text: string): unknown {
+  const at = text.indexOf(`${managedFields}{`);
+  const end = at === -1 ? -1 : text.indexOf("}]", at);
+  if (end === -1) return JSON.parse(text) as unknown;
+  try {
+    return JSON.parse(text.slice(0, at + managedFields.length) + text.slice(end + 1)) as unknown;
+  } catch {
+    return JSON.parse(text) as unknown;
+  }
+}
+
+/**
+ * Cuts a watch, which is one JSON text per line, into its values; the `managedFields` of their objects are empty.
  *
  * @returns takes the next bytes; throws on what is no JSON
  */
@@ -41,7 +61,7 @@ export function jsonLines(onValue: (value: unknown) => void): (chunk: Buffer) =>
     let start = 0;
     for (let end; (end = chunk.indexOf(0x0a, start)) !== -1; start = end + 1) {
       const text = rest.take(chunk.subarray(start, end));
-      if (text !== "") onValue(JSON.parse(text));
+      if (text !== "") onValue(parseObject(text));
     }
     rest.add(chunk.subarray(start));
   };
@@ -63,7 +83,7 @@ export interface JsonList {
 
 /**
  * Takes the items out of a list, `{…, "items": […], …}`, one by one as they come, so that no more than one item is parsed
- * at a time. Written for what an API server sends: the braces are counted, each item is left to JSON.parse.
+ * at a time; their `managedFields` are empty. Written for what an API server sends: the braces are counted, each item is left to JSON.parse.
  */
 export function jsonList(onItem: (item: unknown) => void): JsonList {
   const outside = new Pieces();
@@ -105,7 +125,7 @@ export function jsonList(onItem: (item: unknown) => void): JsonList {
         } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
           depth--;
           if (depth === 2 && isInItems) {
-            onItem(JSON.parse(item.take(chunk.subarray(start, at + 1))));
+            onItem(parseObject(item.take(chunk.subarray(start, at + 1))));
             start = at + 1;
           } else if (depth === 1) {
             isInItems = false;
@@ -120,8 +140,7 @@ export function jsonList(onItem: (item: unknown) => void): JsonList {
       if (depth !== 0 || outside.isEmpty) throw new Error("the list ends in the middle");
       // Between the items their commas are left.
       const text = outside.take(Buffer.alloc(0));
-      const list: unknown = JSON.parse(text.replace(/("items"\s*:\s*\[)[\s,]*\]/, "$1]"));
-      return list;
+      return JSON.parse(text.replace(/("items"\s*:\s*\[)[\s,]*\]/, "$1]")) as unknown;
     },
   };
 }

@@ -4,6 +4,9 @@ import { KubeError } from "./errors.js";
 import { jsonLines, jsonList } from "./json-stream.js";
 import { isKubeObject, type KubeObject, keyOf } from "./object.js";
 import { backOffMs, type BackOffState, watchTimeoutSeconds } from "./pace.js";
+import type { Message } from "./protobuf.js";
+import { protobufEvents, protobufType } from "./protobuf-stream.js";
+import { turn } from "./turns.js";
 
 /** What is watched: all objects of a resource, or those that the selectors leave. */
 export interface WatchTarget {
@@ -11,6 +14,11 @@ export interface WatchTarget {
   readonly path: string;
   readonly fieldSelector?: string;
   readonly labelSelector?: string;
+  /**
+   * What is read of an object. With it protobuf is asked for, which costs the API server a third of JSON: for kinds of
+   * Kubernetes' own of which there are many.
+   */
+  readonly message?: Message;
 }
 
 /** Takes what a {@link Reflector} sees. It must not throw. */
@@ -53,6 +61,7 @@ export interface ReflectorOptions {
 /** The annotation of the bookmark behind the last object that was there before the watch began. */
 const initialEventsEnd = "k8s.io/initial-events-end";
 const pageSize = 500;
+const json = "application/json";
 
 /**
  * Keeps a sink in step with a resource. It lists by a watch that begins with all objects, or by pages where the server has
@@ -170,11 +179,17 @@ export class Reflector {
           ? { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" }
           : { resourceVersion: version }),
       },
+      ...(target.message !== undefined && {
+        accept: `${protobufType};stream=watch, ${json};q=0.5`,
+      }),
       signal: this.#ending.signal,
     });
     this.#streams++;
     if (version !== undefined) this.#setConnected(true);
-    const write = jsonLines((value) => {
+    const isProtobuf = response.headers["content-type"]?.startsWith(protobufType) === true;
+    const cut = (onEvent: (value: unknown) => void) =>
+      isProtobuf ? protobufEvents(target.message ?? [], onEvent) : jsonLines(onEvent);
+    const write = cut((value) => {
       const { type, object } = readEvent(value);
       if (type === "BOOKMARK") {
         const { resourceVersion, annotations } = object.metadata;
@@ -249,6 +264,7 @@ export class Reflector {
         if (signal.aborted) return;
         silence.refresh();
         write(chunk as Buffer);
+        await turn();
       }
     } finally {
       clearTimeout(silence);

@@ -131,18 +131,21 @@ it("with 50 agents, what one node writes wakes no other; figures of docs/scale.m
 
     const edit = counting(agents);
     chosen.say("edge", {});
+    const editedMs = performance.now();
     await cluster.apply(policy("Audit"));
     await untilStatus(({ enforcing, observedGeneration }) =>
       assert.deepEqual([enforcing, observedGeneration], ["50/50", 2]),
     );
     await quiet(agents);
     const { nodeWrites, policyWrites, watched } = edit();
+    // One at once, one more within 2 s, then one in 10 s: a slow machine takes longer until all have reported.
+    const mostWrites = 3 + Math.ceil((performance.now() - editedMs) / 10_000);
     assert.equal(Object.keys(nodeWrites).length, nodeCount);
     assert.ok(
       Object.values(nodeWrites).every((writes) => writes <= 2),
       JSON.stringify(nodeWrites),
     );
-    assert.ok(policyWrites >= 1 && policyWrites <= 3, `${policyWrites} writes of the status`);
+    assert.ok(policyWrites >= 1 && policyWrites <= mostWrites, `${policyWrites} writes of the status`);
     // The edit itself, and each write of the status.
     assert.deepEqual(watched, [1 + policyWrites, 1 + policyWrites]);
     const total = Object.values(nodeWrites).reduce((sum, writes) => sum + writes, 0);

@@ -75,6 +75,8 @@ export interface Cluster {
    * own memory, for lists and watches both, until it is started anew.
    */
   compactEtcd(): Promise<number>;
+  /** Writes objects past the API server, by their keys: `/registry/pods/NAMESPACE/NAME`; as JSON. */
+  putEtcd(values: Readonly<Record<string, string>>): Promise<void>;
 
   /** Runs before the cluster ends, last added first. */
   onClose(work: () => void | Promise<void>): void;
@@ -184,6 +186,7 @@ async function start(
       writeAdminKubeconfig();
     },
     compactEtcd: () => etcd.compact(),
+    putEtcd: (values) => etcd.put(values),
     onClose: (work) => void closing.push(work),
     close,
   };

@@ -14,6 +14,8 @@ export interface Etcd {
   readonly process: ServerProcess;
   /** Forgets all revisions before the present one, which it returns. */
   compact(): Promise<number>;
+  /** Writes values by their keys at once, past the API server. */
+  put(values: Readonly<Record<string, string>>): Promise<void>;
 }
 
 export async function startEtcd(folder: string): Promise<Etcd> {
@@ -43,6 +45,13 @@ export async function startEtcd(folder: string): Promise<Etcd> {
       };
       await call("/v3/kv/compaction", { revision: header.revision, physical: true });
       return Number(header.revision);
+    },
+    async put(values) {
+      const base64 = (text: string) => Buffer.from(text).toString("base64");
+      const success = Object.entries(values).map(([key, value]) => ({
+        requestPut: { key: base64(key), value: base64(value) },
+      }));
+      await call("/v3/kv/txn", { success });
     },
   };
 }

@@ -1,0 +1,4 @@
+/** The floor: Node.js with nothing in it. */
+import { runSubject } from "./probe.js";
+
+runSubject(() => Promise.resolve());
