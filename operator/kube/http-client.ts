@@ -57,7 +57,7 @@ class HttpClient implements KubeClient {
     try {
       const { response, server } = await this.#send({ ...request, signal });
       const text = await readText(response, mostAnswerBytes, describe(request, server));
-      return parseAnswer<T>(text, describe(request, server));
+      return parseAnswer(text, describe(request, server)) as T;
     } finally {
       release();
     }
@@ -226,7 +226,7 @@ function transportError(
 function either(
   lasting: AbortSignal | undefined,
   brief: AbortSignal,
-): { readonly signal: AbortSignal; release(): void } {
+): { readonly signal: AbortSignal; readonly release: () => void } {
   if (lasting === undefined) return { signal: brief, release: () => {} };
   const both = new AbortController();
   const onLasting = () => both.abort(lasting.reason);
@@ -243,9 +243,9 @@ function either(
   };
 }
 
-function parseAnswer<T>(text: string, call: string): T {
+function parseAnswer(text: string, call: string): unknown {
   try {
-    return JSON.parse(text) as T;
+    return JSON.parse(text);
   } catch (cause) {
     throw new KubeError("SLUICE_KUBE_FAILED", `${call} was answered with what is no JSON`, {
       cause,

@@ -145,7 +145,10 @@ it("with 50 agents, what one node writes wakes no other; figures of docs/scale.m
       Object.values(nodeWrites).every((writes) => writes <= 2),
       JSON.stringify(nodeWrites),
     );
-    assert.ok(policyWrites >= 1 && policyWrites <= mostWrites, `${policyWrites} writes of the status`);
+    assert.ok(
+      policyWrites >= 1 && policyWrites <= mostWrites,
+      `${policyWrites} writes of the status`,
+    );
     // The edit itself, and each write of the status.
     assert.deepEqual(watched, [1 + policyWrites, 1 + policyWrites]);
     const total = Object.values(nodeWrites).reduce((sum, writes) => sum + writes, 0);
