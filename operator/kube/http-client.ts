@@ -5,6 +5,7 @@ import type { TLSSocket } from "node:tls";
 import type { KubeClient, KubeRequest, KubeStream } from "./client.js";
 import type { KubeConnection, TlsOptions } from "./connection.js";
 import { errorOfStatus, KubeError } from "./errors.js";
+import { protobufType, readObject } from "./protobuf-stream.js";
 
 export interface KubeClientOptions {
   /** Shown in the API server's audit log, and matched by nobody. */
@@ -53,13 +54,13 @@ class HttpClient implements KubeClient {
 
   async call<T>(request: KubeRequest): Promise<T> {
     const timeout = AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs);
-    const { signal, release } = either(request.signal, timeout);
+    const following = either(request.signal, timeout);
     try {
-      const { response, server } = await this.#send({ ...request, signal });
+      const { response, server } = await this.#send({ ...request, signal: following.signal });
       const text = await readText(response, mostAnswerBytes, describe(request, server));
       return parseAnswer(text, describe(request, server)) as T;
     } finally {
-      release();
+      following.release();
     }
   }
 
@@ -69,12 +70,16 @@ class HttpClient implements KubeClient {
       () => untilHeaders.abort(new DOMException("no answer in time", "TimeoutError")),
       request.timeoutMs ?? defaultTimeoutMs,
     );
-    const { signal, release } = either(request.signal, untilHeaders.signal);
+    const following = either(request.signal, untilHeaders.signal);
     try {
-      return await this.#send({ ...request, signal });
+      const stream = await this.#send({ ...request, signal: following.signal });
+      stream.response.once("close", () => following.release());
+      return stream;
+    } catch (error) {
+      following.release();
+      throw error;
     } finally {
       clearTimeout(timer);
-      release();
     }
   }
 
@@ -115,7 +120,7 @@ class HttpClient implements KubeClient {
       const status = response.statusCode ?? 0;
       if (status >= 200 && status < 300) return { response, server };
       const call = describe(request, server);
-      const body = await readText(response, mostErrorBytes, call).catch(() => "");
+      const body = await readStatus(response, call).catch(() => "");
       // A rotated token may have been read before its successor was written.
       if (status === 401 && !isRefused) continue;
       throw errorOfStatus(status, call, body, response.headers["retry-after"]);
@@ -135,7 +140,7 @@ class HttpClient implements KubeClient {
     const options = {
       method: request.method ?? "GET",
       headers: {
-        accept: "application/json",
+        accept: request.accept ?? "application/json",
         "user-agent": this.#options.userAgent,
         ...credentials,
         ...(body !== undefined && {
@@ -220,40 +225,53 @@ function transportError(
 }
 
 /**
- * A signal that follows both until it is released. Not AbortSignal.any, of which Node 20 keeps each result for as long as
- * the longest-lived signal.
+ * A signal that follows two others until it is released, since the lasting one outlives many requests. Not
+ * AbortSignal.any, of which Node 20 keeps each result for as long as the longest-lived signal.
  */
 function either(
   lasting: AbortSignal | undefined,
   brief: AbortSignal,
-): { readonly signal: AbortSignal; readonly release: () => void } {
-  if (lasting === undefined) return { signal: brief, release: () => {} };
+): { readonly signal: AbortSignal; release(): void } {
+  if (lasting === undefined) return { signal: brief, release: () => undefined };
   const both = new AbortController();
-  const onLasting = () => both.abort(lasting.reason);
-  const onBrief = () => both.abort(brief.reason);
-  if (lasting.aborted) onLasting();
+  const follow = (signal: AbortSignal) => {
+    both.abort(signal.reason);
+    release();
+  };
+  const onLasting = () => follow(lasting);
+  const onBrief = () => follow(brief);
+  const release = () => {
+    lasting.removeEventListener("abort", onLasting);
+    brief.removeEventListener("abort", onBrief);
+  };
+  if (lasting.aborted) both.abort(lasting.reason);
   lasting.addEventListener("abort", onLasting);
   brief.addEventListener("abort", onBrief);
-  return {
-    signal: both.signal,
-    release() {
-      lasting.removeEventListener("abort", onLasting);
-      brief.removeEventListener("abort", onBrief);
-    },
-  };
+  return { signal: both.signal, release };
 }
 
+/** @throws KubeError */
 function parseAnswer(text: string, call: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new KubeError("SLUICE_KUBE_FAILED", `${call} was answered with what is no JSON`, {
-      cause,
-    });
+    const problem = `${call} was answered with what is no JSON`;
+    throw new KubeError("SLUICE_KUBE_FAILED", problem, { cause });
   }
 }
 
+/** JSON of the Status that comes with a refusal: it is in the form that was asked for. */
+async function readStatus(response: IncomingMessage, call: string): Promise<string> {
+  const bytes = await readBytes(response, mostErrorBytes, call);
+  const isProtobuf = response.headers["content-type"]?.startsWith(protobufType) === true;
+  return isProtobuf ? JSON.stringify(readObject(bytes, [])) : bytes.toString("utf8");
+}
+
 async function readText(response: IncomingMessage, limit: number, call: string): Promise<string> {
+  return (await readBytes(response, limit, call)).toString("utf8");
+}
+
+async function readBytes(response: IncomingMessage, limit: number, call: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
@@ -268,7 +286,7 @@ async function readText(response: IncomingMessage, limit: number, call: string):
     const problem = `the answer to ${call} was cut off: ${why}`;
     throw new KubeError("SLUICE_KUBE_UNREACHABLE", problem, { cause });
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 /** `GET https://192.0.2.1:6443/api/v1/nodes`: without the query, which is long and holds no news. */

@@ -54,7 +54,10 @@ export interface ReflectorOptions {
   readonly client: KubeClient;
   readonly target: WatchTarget;
   readonly sink: WatchSink;
-  /** A stream without a byte for so long is dead: bookmarks come every minute. Default 90,000. */
+  /**
+   * A stream without a byte for so long is opened anew. Bookmarks would come every minute, but of a kind without changes
+   * only where etcd tells its progress. Default 120,000–180,000.
+   */
   readonly silenceMs?: number;
 }
 
@@ -148,6 +151,11 @@ export class Reflector {
     return false;
   }
 
+  /** Not the same for all nodes, or those of a quiet kind would ask in step. */
+  #silenceMs(): number {
+    return this.#options.silenceMs ?? 120_000 + Math.random() * 60_000;
+  }
+
   #setConnected(isConnected: boolean, error?: KubeError): void {
     if (isConnected !== this.#isConnected) this.#sinceMs = performance.now();
     this.#isConnected = isConnected;
@@ -182,6 +190,7 @@ export class Reflector {
       ...(target.message !== undefined && {
         accept: `${protobufType};stream=watch, ${json};q=0.5`,
       }),
+      timeoutMs: Math.min(30_000, this.#silenceMs()),
       signal: this.#ending.signal,
     });
     this.#streams++;
@@ -251,13 +260,14 @@ export class Reflector {
     response: AsyncIterable<unknown> & { destroy(error?: Error): unknown },
     write: (chunk: Buffer) => void,
   ): Promise<void> {
-    const { silenceMs = 90_000, target } = this.#options;
+    const { target } = this.#options;
+    const silenceMs = this.#silenceMs();
     const { signal } = this.#ending;
     const onEnd = () => void response.destroy();
     signal.addEventListener("abort", onEnd);
     const silence = setTimeout(() => {
       const problem = `the watch of ${target.path} was silent for ${silenceMs / 1000} s`;
-      response.destroy(new KubeError("SLUICE_KUBE_SILENT", problem));
+      response.destroy(new SilenceError("SLUICE_KUBE_SILENT", problem));
     }, silenceMs);
     try {
       for await (const chunk of response) {
@@ -266,6 +276,10 @@ export class Reflector {
         write(chunk as Buffer);
         await turn();
       }
+    } catch (error) {
+      // A quiet server and a dead one look the same: asking anew from where it was tells them apart.
+      if (error instanceof SilenceError && this.#version !== undefined) return;
+      throw error;
     } finally {
       clearTimeout(silence);
       signal.removeEventListener("abort", onEnd);
@@ -273,6 +287,8 @@ export class Reflector {
     }
   }
 }
+
+class SilenceError extends KubeError {}
 
 function selectors({ fieldSelector, labelSelector }: WatchTarget): Record<string, string> {
   return {
