@@ -5,7 +5,13 @@ import { makePinFolder, makeScratchFolder } from "../cleanup.js";
 import { type BenchCluster, nodeName } from "./bench-cluster.js";
 import type { Changes } from "./changes.js";
 import { type DropDelays, DropMeter } from "./drop.js";
-import { agentNodeFlags, measureChanges, settleMs, type WatchFigures } from "./rounds.js";
+import {
+  agentEnvironment,
+  agentNodeFlags,
+  measureChanges,
+  settleMs,
+  type WatchFigures,
+} from "./rounds.js";
 import { startSubject } from "./subject.js";
 import { makeOutside, uplink } from "./wire.js";
 
@@ -52,6 +58,7 @@ export async function measureAgent(
     script: "agent-entry.js",
     args,
     nodeFlags: agentNodeFlags,
+    wrapper: agentEnvironment,
   });
   await subject.ask("mark");
   const sync = await subject.ask("start");

@@ -17,17 +17,19 @@ export interface WatchFigures {
   readonly collected: Memory;
 }
 
-export interface Peer extends Pick<SubjectCommand, "script" | "nodeFlags"> {
+export interface Peer extends Pick<SubjectCommand, "script" | "nodeFlags" | "wrapper"> {
   readonly name: string;
 }
 
 /** Those of the chart's DaemonSet. */
 export const agentNodeFlags = ["--max-semi-space-size=2"];
+export const agentEnvironment = ["env", "MALLOC_ARENA_MAX=1"];
 
 export const sluice: Peer = {
   name: "Sluice",
   script: "sluice-subject.js",
   nodeFlags: agentNodeFlags,
+  wrapper: agentEnvironment,
 };
 export const informer: Peer = { name: "client-node informer", script: "informer-subject.js" };
 export const empty: Peer = { name: "empty process", script: "empty-subject.js" };

@@ -2,6 +2,12 @@ import type { WatchTarget } from "../kube/reflector.js";
 import { KNOWN_KINDS, type Kind } from "../model/identify.js";
 import type { Interner } from "../model/interner.js";
 import type { ClusterKind } from "../model/project-cluster.js";
+import {
+  EndpointSlice as SliceMessage,
+  Node as NodeMessage,
+  Pod as PodMessage,
+  Service as ServiceMessage,
+} from "./cluster-messages.js";
 import { HeldManifests } from "./held-manifests.js";
 import type { HeldObjects } from "./held-objects.js";
 import { HeldRecords } from "./held-records.js";
@@ -14,8 +20,8 @@ export interface KubernetesKind {
   hold(interner: Interner): HeldObjects;
 }
 
-function manifests(kind: Kind, path: string, hasGeneration: boolean): KubernetesKind {
-  return { kind, target: { path }, hold: () => new HeldManifests(kind, { hasGeneration }) };
+function manifests(kind: Kind, target: WatchTarget, hasGeneration: boolean): KubernetesKind {
+  return { kind, target, hold: () => new HeldManifests(kind, { hasGeneration }) };
 }
 
 function records(kind: ClusterKind, target: WatchTarget): KubernetesKind {
@@ -26,15 +32,16 @@ const sluice = `/apis/${KNOWN_KINDS.XdpPolicy}`;
 
 /** What policies are made of, in the order in which objects are told first: what policies refer to comes before them. */
 export const policyKinds: readonly KubernetesKind[] = [
-  manifests("Node", "/api/v1/nodes", false),
-  manifests("XdpCidrSet", `${sluice}/xdpcidrsets`, true),
-  manifests("XdpPolicy", `${sluice}/xdppolicies`, true),
+  manifests("Node", { path: "/api/v1/nodes", message: NodeMessage }, false),
+  manifests("XdpCidrSet", { path: `${sluice}/xdpcidrsets` }, true),
+  manifests("XdpPolicy", { path: `${sluice}/xdppolicies` }, true),
 ];
 
 /** The API server's own endpoints: an agent must always hear from them. */
 export const apiServerEndpoints: KubernetesKind = records("EndpointSlice", {
   path: "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
   fieldSelector: "metadata.name=kubernetes",
+  message: SliceMessage,
 });
 
 /** Neither another proxy's nor headless: as kube-proxy selects. */
@@ -47,6 +54,7 @@ export const podKinds: readonly KubernetesKind[] = [
   records("Pod", {
     path: "/api/v1/pods",
     fieldSelector: "status.phase!=Succeeded,status.phase!=Failed",
+    message: PodMessage,
   }),
   records("NetworkPolicy", { path: "/apis/networking.k8s.io/v1/networkpolicies" }),
   records("ClusterNetworkPolicy", {
@@ -55,9 +63,10 @@ export const podKinds: readonly KubernetesKind[] = [
 ];
 
 export const serviceKinds: readonly KubernetesKind[] = [
-  records("Service", { path: "/api/v1/services", labelSelector: served }),
+  records("Service", { path: "/api/v1/services", labelSelector: served, message: ServiceMessage }),
   records("EndpointSlice", {
     path: "/apis/discovery.k8s.io/v1/endpointslices",
     labelSelector: served,
+    message: SliceMessage,
   }),
 ];
