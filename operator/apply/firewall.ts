@@ -129,6 +129,16 @@ export class Firewall {
     return true;
   }
 
+  /**
+   * Gives the rules in force a new number: flows that they allowed are judged again. A change of sets alone needs no new
+   * generation, but what a flow was allowed by may have gone with it.
+   */
+  judgeFlowsAgain(): void {
+    const { u32 } = this.#datapath.control;
+    const at = Control.offsets.generations + this.#active() * Generation.size;
+    Atomics.add(u32, (at + Generation.offsets.number) / 4, 1);
+  }
+
   /** Everything beside what is in force, in the other halves; then one flip. */
   async #buildAnew(desired: DesiredFirewall, next: RuleTables): Promise<void> {
     const active = this.generation;

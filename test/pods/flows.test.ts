@@ -261,6 +261,27 @@ describe("a change of the rules", () => {
     assert.deepEqual(f.pods.flows(), []);
   });
 
+  it("that only takes an address out of a set cuts the flow once flows are judged again", async () => {
+    const fromSet = (addresses: readonly string[]): readonly PodRule[] => [
+      {
+        rule: "b takes the set",
+        action: "Accept",
+        ingressOf: ["b"],
+        from: addresses,
+        set: "peers",
+      },
+      { rule: "b isolated", action: "Drop", ingressOf: ["b"] },
+    ];
+    await f.pods.apply(fromSet(["10.1.0.1/32", "10.1.0.3/32"]));
+    open();
+    const { number } = f.pods.firewall.generation;
+    await f.pods.apply(fromSet(["10.1.0.3/32"]));
+    assert.equal(f.pods.firewall.generation.number, number, "a set changes in place");
+    assert.deepEqual(steps(there(request("ACK"))), onwards);
+    f.pods.firewall.judgeFlowsAgain();
+    assert.deepEqual(steps(there(request("ACK"))), ["a:out pass no-rule", "b:in drop rule"]);
+  });
+
   it("asks an echo reply as the request that it answers", async () => {
     there(icmp({ type: 8, rest: 0x70001 }));
     await f.pods.apply(without("a to dns"));

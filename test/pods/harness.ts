@@ -51,6 +51,8 @@ export interface PodRule {
   readonly ingressOf?: readonly string[];
   readonly from?: readonly string[];
   readonly to?: readonly string[];
+  /** Name of the set that `from` and `to` are; by what is in it unless it changes in place. */
+  readonly set?: string;
   readonly protocols?: readonly ProtocolMatch[];
   readonly audit?: boolean;
 }
@@ -133,8 +135,9 @@ export class Pods {
     assert.ok(products === undefined || products.length === 1, "protocols of one bit");
     const addresses = (cidrs: readonly string[] | undefined) => {
       if (cidrs === undefined) return undefined;
-      sets.set(`cidr:${cidrs}`, { cidrs: cidrs.map(parseCidr), except: [] });
-      return [`cidr:${cidrs}`];
+      const key = rule.set ?? `cidr:${cidrs}`;
+      sets.set(key, { cidrs: cidrs.map(parseCidr), except: [] });
+      return [key];
     };
     return {
       policy,
@@ -220,6 +223,11 @@ export class Pods {
     this.#grace.close();
     closeFd(this.datapath.eventsFd);
     this.datapath.close();
+  }
+
+  /** Packets of a pod that have met with this so far. */
+  counted(name: string, side: "out" | "in", verdict: VerdictName, reason: ReasonName): bigint {
+    return this.#outcomes().get(`${name}:${side} ${verdict} ${reason}`) ?? 0n;
   }
 
   /** Packets by `pod:out verdict reason`. */
