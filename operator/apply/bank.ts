@@ -45,13 +45,13 @@ export interface BankOptions {
 
 /** Takes the programs and the maps out of a loaded object; all of them are closed together. */
 export interface Parts {
-  program(name: string): Program;
-  mapped(name: string): MappedArray;
-  map<K, V>(name: string, key: Codec<K>, value: Codec<V>): BpfMap<K, V>;
-  perCpu<V>(name: string, value: Codec<V>): PerCpuMap<number, V>;
+  readonly program: (name: string) => Program;
+  readonly mapped: (name: string) => MappedArray;
+  readonly map: <K, V>(name: string, key: Codec<K>, value: Codec<V>) => BpfMap<K, V>;
+  readonly perCpu: <V>(name: string, value: Codec<V>) => PerCpuMap<number, V>;
   /** Belongs to the caller. */
-  fd(name: string): ReturnType<BpfObject["takeMap"]>;
-  close(): void;
+  readonly fd: (name: string) => ReturnType<BpfObject["takeMap"]>;
+  readonly close: () => void;
 }
 
 /**

@@ -135,7 +135,7 @@ export class Pods {
     assert.ok(products === undefined || products.length === 1, "protocols of one bit");
     const addresses = (cidrs: readonly string[] | undefined) => {
       if (cidrs === undefined) return undefined;
-      const key = rule.set ?? `cidr:${cidrs}`;
+      const key = rule.set ?? `cidr:${cidrs.join()}`;
       sets.set(key, { cidrs: cidrs.map(parseCidr), except: [] });
       return [key];
     };
