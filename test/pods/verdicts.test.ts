@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { arp, eth, ipv4, ipv6, packet, payload, vlan, fragment } from "../support/packets.js";
+import { arp, eth, ipv4, ipv6, packet, payload, vlan, fragment, macB } from "../support/packets.js";
 import { icmp, icmpv6, tcp, udp } from "../support/transports.js";
+import { Limits } from "../../datapath/generated/layout.js";
+import { ifIndex } from "../../datapath/index.js";
 import { openFixture } from "./fixture.js";
 import type { Met, PodRule } from "./harness.js";
 
@@ -307,6 +309,38 @@ describe("a pod without compiled policy", () => {
       "new:in drop not-judged",
     ]);
     assert.equal(f.in("new", f.packetOf("a", "new", 4, udp())).action, "stack");
+  });
+});
+
+describe("a full node", () => {
+  it("tells its last pod from all others", async () => {
+    const full = await openFixture();
+    try {
+      for (let number = 4; number < Limits.MAX_PODS; number++) {
+        const [high, low] = [number >> 8, number & 255];
+        full.pods.add({
+          name: `pod${number}`,
+          index: ifIndex(100_000 + number),
+          mac: macB,
+          ipv4: `10.2.${high}.${low}`,
+          ipv6: `fd01::${number}`,
+        });
+      }
+      full.addPod("last");
+      assert.equal(full.pods.pod("last").slotIn, Limits.MAX_INTERFACE_SLOTS - 2);
+      await full.pods.apply([
+        { rule: "out", action: "Drop", egressOf: ["last"], protocols: port("tcp", 81) },
+        { rule: "in", action: "Drop", ingressOf: ["last"], protocols: port("tcp", 82) },
+      ]);
+      const meets = (from: string, to: string, destinationPort: number) =>
+        steps(full.out(from, full.packetOf(from, to, 4, tcp({ destinationPort })))).at(-1);
+      assert.equal(meets("last", "a", 80), "a:in pass no-rule");
+      assert.equal(meets("last", "a", 81), "last:out drop rule");
+      assert.equal(meets("a", "last", 82), "last:in drop rule");
+      assert.equal(meets("a", "last", 81), "last:in pass no-rule");
+    } finally {
+      await full.close();
+    }
   });
 });
 
