@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Codec, u32, u64 } from "../../datapath/codec.js";
 import {
   BpfCpumapVal,
@@ -32,7 +31,7 @@ import {
 const SCRATCH = new Set(["traces", "event_budget"]);
 
 export interface BankOptions {
-  /** `x` for `x.bpf.c`. */
+  /** File of the compiled programs. */
   readonly object: string;
   /** Folder in a bpffs where the tables are pinned. */
   readonly folder: string;
@@ -65,9 +64,7 @@ export async function openBank<T>(options: BankOptions, take: (parts: Parts) => 
   const { folder, globals = {} } = options;
   const adopted = existsSync(join(folder, "control"));
   createPinFolder(folder);
-  /* dist/bpf, beside the compiled program. */
-  const path = fileURLToPath(new URL(`../../bpf/${options.object}.o`, import.meta.url));
-  const object = BpfObject.open(path);
+  const object = BpfObject.open(options.object);
   try {
     for (const [name, value] of Object.entries(globals)) object.setGlobal(name, value);
     for (const { name } of Object.values(options.maps)) {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   layoutHash,
   Limits,
@@ -7,6 +8,9 @@ import {
   Reason,
 } from "../../datapath/generated/layout.js";
 import { openBank } from "./bank.js";
+
+/** dist/bpf, beside the compiled program. */
+const OBJECT = fileURLToPath(new URL("../../bpf/uplink.o", import.meta.url));
 
 export interface DatapathOptions {
   /** Folder in a bpffs; one per agent. */
@@ -29,7 +33,7 @@ export async function openDatapath({ pinRoot, addressLines, metadata }: Datapath
   const folder = layoutFolder(pinRoot);
   const bank = await openBank(
     {
-      object: "uplink",
+      object: OBJECT,
       folder: join(folder, "maps"),
       maps: uplinkMaps,
       sizes: {

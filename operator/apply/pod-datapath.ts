@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   ConnectionKey,
   Flow,
@@ -10,6 +11,9 @@ import {
 import { u32 } from "../../datapath/codec.js";
 import { openBank } from "./bank.js";
 import { layoutFolder } from "./datapath.js";
+
+/** dist/bpf, beside the compiled program. */
+const OBJECT = fileURLToPath(new URL("../../bpf/pod.o", import.meta.url));
 
 export interface PodDatapathOptions {
   /** Folder in a bpffs; one per agent. */
@@ -32,7 +36,7 @@ const UNUSED = { connections: 64, source_buckets: 64 };
 export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
   return openBank(
     {
-      object: "pod",
+      object: OBJECT,
       folder: join(layoutFolder(pinRoot), "pods"),
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED },
