@@ -50,11 +50,10 @@ static __always_inline bool is_icmp_error(const struct packet *packet)
 	return type >= ICMPV6_UNREACHABLE && type <= ICMPV6_PARAMETER;
 }
 
-/* The packet inside an ICMP error left this node: local is its source. */
-static __always_inline bool quoted_connection_alive(struct xdp_md *ctx, const struct packet *packet)
+/* Reads the packet inside an ICMP error: local is its source. False when it cannot be told. */
+static __always_inline bool read_quoted(context *ctx, const struct packet *packet, struct connection_key *key)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct connection_key key = { .family = packet->family };
 	__u32 offset = packet->transport_offset;
 
 	/* 802.1ad + 802.1Q + IPv6 with its headers; the verifier needs a bound. */
@@ -66,9 +65,9 @@ static __always_inline bool quoted_connection_alive(struct xdp_md *ctx, const st
 
 		if (data + sizeof(*ip) > data_end || ip->ihl < 5)
 			return false;
-		key.local[0] = ip->saddr;
-		key.remote[0] = ip->daddr;
-		key.protocol = ip->protocol;
+		key->local[0] = ip->saddr;
+		key->remote[0] = ip->daddr;
+		key->protocol = ip->protocol;
 		if (ip->frag_off & bpf_htons(0x1fff))
 			return false;
 		data += ip->ihl * 4;
@@ -77,9 +76,9 @@ static __always_inline bool quoted_connection_alive(struct xdp_md *ctx, const st
 
 		if (data + sizeof(*ip) > data_end)
 			return false;
-		__builtin_memcpy(key.local, &ip->saddr, 16);
-		__builtin_memcpy(key.remote, &ip->daddr, 16);
-		key.protocol = ip->nexthdr;
+		__builtin_memcpy(key->local, &ip->saddr, 16);
+		__builtin_memcpy(key->remote, &ip->daddr, 16);
+		key->protocol = ip->nexthdr;
 		data += sizeof(*ip);
 	}
 
@@ -87,24 +86,25 @@ static __always_inline bool quoted_connection_alive(struct xdp_md *ctx, const st
 
 	if (data + 8 > data_end)
 		return false;
-	if (key.protocol == PROTO_ICMP || key.protocol == PROTO_ICMPV6)
-		key.local_port = key.remote_port = bpf_ntohs(ports[2]);
-	else if (key.protocol == PROTO_TCP || key.protocol == PROTO_UDP || key.protocol == PROTO_SCTP) {
-		key.local_port = bpf_ntohs(ports[0]);
-		key.remote_port = bpf_ntohs(ports[1]);
+	if (key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6)
+		key->local_port = key->remote_port = bpf_ntohs(ports[2]);
+	else if (key->protocol == PROTO_TCP || key->protocol == PROTO_UDP || key->protocol == PROTO_SCTP) {
+		key->local_port = bpf_ntohs(ports[0]);
+		key->remote_port = bpf_ntohs(ports[1]);
 	}
-	return connection_alive(&key);
+	return true;
 }
 
-static __noinline bool established(struct xdp_md *ctx, const struct packet *packet)
+static __noinline bool established(context *ctx, const struct packet *packet)
 {
 	struct connection_key key = { .family = packet->family, .protocol = packet->protocol };
 
 	if (packet->fragment == FRAGMENT_LATER)
 		return false;
 	if (is_icmp(packet)) {
+		/* What it quotes left this node. */
 		if (is_icmp_error(packet))
-			return quoted_connection_alive(ctx, packet);
+			return read_quoted(ctx, packet, &key) && connection_alive(&key);
 		if (!echo_of(packet, ICMP_ECHO_REPLY, ICMPV6_ECHO_REPLY))
 			return false;
 	}
@@ -118,7 +118,6 @@ static __noinline bool established(struct xdp_md *ctx, const struct packet *pack
 /* Called for what leaves by a judged interface. */
 static __always_inline void remember_connection(const struct packet *packet)
 {
-	enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 	struct connection_key key = { .family = packet->family, .protocol = packet->protocol };
 	struct connection *seen, fresh = { .lifetime_ns = 120 * SECOND_NS };
 	__u8 flags = packet->detail;
@@ -128,7 +127,7 @@ static __always_inline void remember_connection(const struct packet *packet)
 	if (is_icmp(packet) && !echo_of(packet, ICMP_ECHO, ICMPV6_ECHO))
 		return;
 	if (packet->protocol == PROTO_TCP) {
-		if (flags & (FIN | RST))
+		if (flags & (TCP_FIN | TCP_RST))
 			fresh.lifetime_ns = CLOSING_NS;
 		else
 			fresh.lifetime_ns = 3600 * SECOND_NS;
@@ -142,7 +141,7 @@ static __always_inline void remember_connection(const struct packet *packet)
 	seen = bpf_map_lookup_elem(&connections, &key);
 	if (seen) {
 		/* What follows a FIN out, down to the last acknowledgement, opens nothing again; a new SYN does. */
-		if (packet->protocol == PROTO_TCP && seen->lifetime_ns == CLOSING_NS && !(flags & SYN))
+		if (packet->protocol == PROTO_TCP && seen->lifetime_ns == CLOSING_NS && !(flags & TCP_SYN))
 			fresh.lifetime_ns = CLOSING_NS;
 		if (fresh.last_out_ns - seen->last_out_ns > CONNECTION_REFRESH_NS ||
 		    fresh.lifetime_ns != seen->lifetime_ns) {
@@ -153,7 +152,8 @@ static __always_inline void remember_connection(const struct packet *packet)
 	}
 	/* A server's SYN-ACK or reset answers somebody else's connection: a flood of SYNs to an open port
 	 * must not wash the node's own connections out of the table. */
-	if (packet->protocol == PROTO_TCP && ((flags & RST) || (flags & (SYN | ACK)) == (SYN | ACK)))
+	if (packet->protocol == PROTO_TCP &&
+	    ((flags & TCP_RST) || (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)))
 		return;
 	bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY);
 }

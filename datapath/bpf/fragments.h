@@ -16,6 +16,7 @@ static __always_inline void make_fragment_key(const struct packet *packet, struc
 	key->id = packet->fragment_id;
 	key->protocol = packet->fragment_protocol;
 	key->family = packet->family;
+	key->stage = packet->stage;
 }
 
 /* A later fragment follows its first. True when that decided. */

@@ -22,6 +22,8 @@ EXPORT(enum, field);
 EXPORT(enum, generation_flags);
 EXPORT(enum, limit_unit);
 EXPORT(enum, limit_scope);
+EXPORT(enum, flow_flags);
+EXPORT(enum, stage);
 EXPORT(enum, exception);
 
 EXPORT(struct, event);

@@ -23,7 +23,25 @@ enum limits {
 	MAX_CONNECTIONS = 131072,
 	MAX_FRAGMENTS = 16384,
 
-	MAX_INTERFACE_SLOTS = 256,
+	/* Of the uplink's tables an interface takes one, of the pods' tables a pod two. */
+	MAX_INTERFACE_SLOTS = 1024,
+	SLOT_WORDS = MAX_INTERFACE_SLOTS / 64,
+	/* What the uplink gives out: its counters come per slot and CPU, and no node has more interfaces. */
+	MAX_UPLINK_SLOTS = 256,
+
+	/* Slot 0 is nobody's, and a pod takes two. */
+	MAX_PODS = MAX_INTERFACE_SLOTS / 2 - 1,
+	MAX_POD_ADDRESSES = 2 * MAX_PODS,
+	MAX_FLOWS = 131072,
+	/* How long a flow lives on without a packet. */
+	FLOW_TCP_OPENING_SECONDS = 60,
+	FLOW_TCP_SECONDS = 21600,
+	FLOW_TCP_CLOSED_SECONDS = 10,
+	FLOW_UDP_SECONDS = 30,
+	FLOW_UDP_REPLIED_SECONDS = 180,
+	FLOW_ICMP_SECONDS = 30,
+	FLOW_OTHER_SECONDS = 600,
+
 	/* Interfaces below this index are found in an array, others in a hash. */
 	DIRECT_IFINDEX = 4096,
 
@@ -57,7 +75,7 @@ enum class_sections {
 	SECTION_ICMPV6 = 460032,
 	SECTION_TRAITS = 525568,
 	SECTION_INTERFACE = 525696,
-	CLASS_TABLE_ENTRIES = 525952,
+	CLASS_TABLE_ENTRIES = SECTION_INTERFACE + MAX_INTERFACE_SLOTS,
 	CLASSES_PER_LINE = 32,
 };
 

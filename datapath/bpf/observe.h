@@ -38,7 +38,7 @@ static __always_inline bool event_allowed(const struct generation *generation, _
 }
 
 /* Not inlined, like all that few packets need: its frame stays off the 512-byte stack of the common path. */
-static __noinline void send_event(struct xdp_md *ctx, const struct generation *generation,
+static __noinline void send_event(context *ctx, const struct generation *generation,
 				  const struct packet *packet, const struct rule *rule, __u8 effect)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;

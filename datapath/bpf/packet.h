@@ -9,6 +9,11 @@
 #include <bpf/bpf_endian.h>
 #include "types.h"
 
+/*
+ * What a packet comes in, `context`, is the program file's choice before it includes this: struct xdp_md or struct
+ * __sk_buff. The stages use what both have: data and data_end.
+ */
+
 enum fragment_part { FRAGMENT_WHOLE, FRAGMENT_FIRST, FRAGMENT_LATER };
 
 struct packet {
@@ -21,6 +26,8 @@ struct packet {
 	__u8 vlan_tags;
 	/* enum fragment_part */
 	__u8 fragment;
+	/* enum stage */
+	__u8 stage;
 	/* enum trait */
 	__u8 traits;
 	/* Ports are known: TCP, UDP or SCTP, and not a later fragment. */
@@ -38,6 +45,8 @@ struct packet {
 	__u32 destination[4];
 	/* Offset of the transport header in the frame. */
 	__u32 transport_offset;
+	/* Its flow has counted it. */
+	bool in_flow;
 	/* A dry run: look, write the trace, change nothing else. */
 	bool tracing;
 	/* Index of the generation that judges it: the same one from start to end. */
@@ -60,6 +69,8 @@ enum {
 	PROTO_ICMPV6 = 58,
 	PROTO_SCTP = 132,
 };
+
+enum tcp_flags { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
 
 /* Index 0–63 of the lowest set bit of a non-zero word: clang 16 has no ctz for BPF. */
 static __always_inline __u32 first_bit(__u64 word)
@@ -90,6 +101,11 @@ __noinline int opaque(__u32 value)
 {
 	asm volatile("" : "+r"(value));
 	return value;
+}
+
+static __always_inline bool same_address(const __u32 *left, const __u32 *right)
+{
+	return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3];
 }
 
 /* Per-CPU rows are only touched by the CPU they belong to. */

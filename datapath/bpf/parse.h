@@ -62,15 +62,13 @@ static __always_inline void *take(struct cursor *cursor, __u32 size)
 
 static __always_inline bool tcp_flags_impossible(__u8 flags)
 {
-	enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32 };
-
-	if (!(flags & (FIN | SYN | RST | ACK)))
+	if (!(flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)))
 		return true;
-	if ((flags & SYN) && (flags & (FIN | RST)))
+	if ((flags & TCP_SYN) && (flags & (TCP_FIN | TCP_RST)))
 		return true;
-	if ((flags & FIN) && ((flags & RST) || !(flags & ACK)))
+	if ((flags & TCP_FIN) && ((flags & TCP_RST) || !(flags & TCP_ACK)))
 		return true;
-	return (flags & (PSH | URG)) && !(flags & (ACK | SYN | RST));
+	return (flags & (TCP_PSH | TCP_URG)) && !(flags & (TCP_ACK | TCP_SYN | TCP_RST));
 }
 
 static __always_inline enum reason parse_transport(struct packet *packet, struct cursor *cursor)
@@ -341,8 +339,7 @@ static __always_inline enum reason parse_frame(struct packet *packet, void *data
 	if (reason != REASON_RULE)
 		return reason;
 
-	if (packet->source[0] == packet->destination[0] && packet->source[1] == packet->destination[1] &&
-	    packet->source[2] == packet->destination[2] && packet->source[3] == packet->destination[3])
+	if (same_address(packet->source, packet->destination))
 		packet->traits |= TRAIT_SAME_ADDRESS;
 	if (martian_source(packet))
 		packet->traits |= TRAIT_MARTIAN_SOURCE;

@@ -46,6 +46,11 @@ enum reason {
 	REASON_EXTENSION_HEADERS,
 	/* A table lookup that cannot fail failed: XDP_ABORTED. */
 	REASON_INTERNAL,
+	/* A pod's packet does not carry the pod's own addresses. */
+	REASON_SPOOFED,
+	REASON_UNKNOWN_POD,
+	/* Part of a flow that a rule allowed. */
+	REASON_FLOW,
 	REASONS = 16,
 };
 
@@ -88,6 +93,15 @@ enum generation_flags {
 	GENERATION_CONNECTIONS = 1,
 };
 
+/* Who judges: a pod's packet may meet the policies of two pods, one after the other. */
+enum stage {
+	STAGE_UPLINK,
+	/* What a pod sends, by its egress policies. */
+	STAGE_OUT,
+	/* What a pod receives, by its ingress policies. */
+	STAGE_IN,
+};
+
 enum limit_unit { LIMIT_PACKETS, LIMIT_BYTES };
 enum limit_scope { LIMIT_NODE, LIMIT_SOURCE };
 
@@ -114,8 +128,8 @@ struct generation {
 	/* Rows in force; programs find them through bitmaps, an agent that starts counts by this. */
 	__u32 rule_count;
 	/* Bit per interface slot: some policy judges it; packets that cannot be parsed are dropped. */
-	__u64 judged[4];
-	__u64 drop_unparsable[4];
+	__u64 judged[SLOT_WORDS];
+	__u64 drop_unparsable[SLOT_WORDS];
 };
 
 struct control {
@@ -201,7 +215,8 @@ struct rule_name {
 	char rule[64];
 };
 
-/* Addresses are in network order as they stand in the packet; IPv4 fills the first word. */
+/* Addresses are in network order as they stand in the packet; IPv4 fills the first word. Of a flow, `local` is who
+ * opened it. ICMP echo: the identifier in both ports. */
 struct connection_key {
 	__u32 local[4];
 	__u32 remote[4];
@@ -223,7 +238,8 @@ struct fragment_key {
 	__u32 id;
 	__u8 protocol;
 	__u8 family;
-	__u16 pad;
+	/* enum stage: the verdict of each is remembered apart. */
+	__u16 stage;
 };
 
 struct fragment {
@@ -235,6 +251,68 @@ struct fragment {
 	__u8 pad;
 	__u32 target;
 	__u32 target_count;
+};
+
+/* A local pod by the host's end of its veth. */
+struct pod_interface {
+	/* Network order; 0: it has none of this family. */
+	__u32 ipv4;
+	__u32 ipv6[4];
+	__u8 mac[6];
+	__u16 pad;
+	/* Interface slots of the pod as a sender and as a receiver. */
+	__u32 slot_out;
+	__u32 slot_in;
+};
+
+struct pod_key {
+	/* Network order; IPv4 in the first word. */
+	__u32 address[4];
+	__u32 family;
+};
+
+/* A local pod by address: what it takes to hand it a packet. */
+struct pod {
+	/* Of the host's end of its veth. */
+	__u32 ifindex;
+	__u32 slot_out;
+	__u32 slot_in;
+	__u8 mac[6];
+	/* The gateway that the pod knows: the host's end. */
+	__u8 gateway_mac[6];
+};
+
+enum flow_flags {
+	/* The other side has answered. */
+	FLOW_REPLIED = 1,
+	FLOW_FIN_FORTH = 2,
+	FLOW_FIN_BACK = 4,
+	FLOW_RESET = 8,
+};
+
+/* What one pod's policies said of a flow. */
+struct flow_judgement {
+	/* Number of the generation that allowed it; 0: they were not asked. */
+	__u32 generation;
+	/* Of the rule that allowed it; 0: none matched. */
+	__u32 slot;
+};
+
+struct flow {
+	/* CLOCK_MONOTONIC */
+	__u64 created_ns;
+	__u64 last_ns;
+	__u64 packets_forth;
+	__u64 bytes_forth;
+	__u64 packets_back;
+	__u64 bytes_back;
+	/* Egress policies of the pod that opened it, ingress policies of the pod that it was opened to. */
+	struct flow_judgement out;
+	struct flow_judgement in;
+	/* After so long without a packet the flow is over. */
+	__u32 lifetime_s;
+	/* enum flow_flags */
+	__u32 flags;
 };
 
 struct event {

@@ -7,27 +7,22 @@
  * `uplink` acts. `uplink_trace` is the same code on the same tables, run by `sluicectl trace`: it writes down each
  * stage and leaves counters, buckets and tables alone. `uplink_egress` remembers connections the node opens.
  */
+#include <linux/bpf.h>
 #include <linux/pkt_cls.h>
+
+typedef struct xdp_md context;
+
 #include "fragments.h"
+#include "generation.h"
 #include "parse.h"
 #include "redirect.h"
+#include "skb.h"
 #include "walk.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Agent sets before load: hand the deciding rule to tc programs in the XDP metadata area. */
 const volatile bool write_metadata = false;
-
-static __always_inline const struct generation *active_generation(struct packet *packet)
-{
-	__u32 zero = 0;
-	struct control *table = bpf_map_lookup_elem(&control, &zero);
-
-	if (!table)
-		return NULL;
-	packet->generation = table->active & 1;
-	return &table->generations[packet->generation];
-}
 
 /* Not inlined: clang would merge both look-ups into one call with an indirect jump, 13 ns on every packet. */
 static __noinline __u32 far_interface_slot(__u32 ifindex)
@@ -67,11 +62,6 @@ __noinline int parse_traced(struct xdp_md *ctx, struct packet *packet)
 	if (!packet)
 		return REASON_INTERNAL;
 	return parse_frame(packet, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
-}
-
-static __always_inline bool slot_bit(const __u64 *bits, __u32 slot)
-{
-	return bits[slot >> 6 & 3] >> (slot & 63) & 1;
 }
 
 /* Fills in verdict and reason. */
@@ -163,14 +153,6 @@ int uplink_trace(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* As parse_traced. */
-__noinline int parse_sent(struct __sk_buff *skb, struct packet *packet)
-{
-	if (!packet)
-		return REASON_INTERNAL;
-	return parse_frame(packet, (void *)(long)skb->data, (void *)(long)skb->data_end);
-}
-
 SEC("tc")
 int uplink_egress(struct __sk_buff *skb)
 {
@@ -181,7 +163,7 @@ int uplink_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	/* Headers of a packet from the local stack lie in the linear part but for odd senders. */
 	bpf_skb_pull_data(skb, skb->len < 128 ? skb->len : 128);
-	if (parse_sent(skb, &packet) == REASON_RULE)
+	if (parse_skb(skb, &packet) == REASON_RULE)
 		remember_connection(&packet);
 	return TC_ACT_UNSPEC;
 }

@@ -8,7 +8,7 @@
 #include "limiter.h"
 
 /* What a matching rule does to this packet. */
-static __always_inline __u8 effect_of(struct xdp_md *ctx, const struct generation *generation,
+static __always_inline __u8 effect_of(context *ctx, const struct generation *generation,
 				      const struct packet *packet, const struct rule *rule)
 {
 	switch (rule->action) {
@@ -65,7 +65,7 @@ enum { WALK_DECIDED = -1 };
  * Applies one matching rule. Returns WALK_DECIDED, or the rule where the walk goes on.
  * A global function: the verifier proves it once instead of once per step of the walk.
  */
-__noinline int apply_rule(struct xdp_md *ctx, struct packet *packet, __u32 index)
+__noinline int apply_rule(context *ctx, struct packet *packet, __u32 index)
 {
 	__u32 zero = 0, row;
 	struct control *table = bpf_map_lookup_elem(&control, &zero);
@@ -100,7 +100,7 @@ __noinline int apply_rule(struct xdp_md *ctx, struct packet *packet, __u32 index
 }
 
 /* Walks the matching rules of one word. Returns WALK_DECIDED or the rule where the walk goes on, in a later word. */
-__noinline int walk_word(struct xdp_md *ctx, struct packet *packet, __u32 word, __u64 bits)
+__noinline int walk_word(context *ctx, struct packet *packet, __u32 word, __u64 bits)
 {
 	for (int step = 0; step < 64 && bits; step++) {
 		int next = apply_rule(ctx, packet, word * 64 + first_bit(bits));
@@ -132,7 +132,7 @@ static __always_inline bool apply_plain_rule(const struct generation *generation
 }
 
 /* Walks the matching rules in order until one decides. */
-static __always_inline void walk(struct xdp_md *ctx, const struct generation *generation,
+static __always_inline void walk(context *ctx, const struct generation *generation,
 				 struct packet *packet, const struct candidates *found, bool tracing)
 {
 	__u64 summary = found->summary;

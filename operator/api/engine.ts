@@ -7,7 +7,7 @@ import type { SourceState } from "../model/source-state.js";
 
 export type VerdictName = "pass" | "drop" | "redirect" | "aborted";
 
-/** Why a packet got its verdict; meanings in docs/xdp-policy.md. */
+/** Why a packet got its verdict; meanings in docs/xdp-policy.md and, for pods, docs/pods.md. */
 export type ReasonName =
   | "no-rule"
   | "not-judged"
@@ -20,7 +20,10 @@ export type ReasonName =
   | "truncated"
   | "vlan-depth"
   | "extension-headers"
-  | "internal";
+  | "internal"
+  | "spoofed"
+  | "unknown-pod"
+  | "flow";
 
 export interface Counter {
   readonly packets: number;

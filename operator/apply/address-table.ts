@@ -10,7 +10,7 @@ import { CapacityError } from "../compile/capacity-error.js";
 import type { PrefixKey } from "../compile/prefix-key.js";
 import { diffKeys, memberKey, type SetContent, type SetPart } from "../compile/set-content.js";
 import type { V6Prefix } from "../compile/v6-prefixes.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import { LineAllocator } from "./line-allocator.js";
 import { V4Table } from "./v4-table.js";
 import { type V6Pointers, V6Table } from "./v6-table.js";
@@ -46,7 +46,7 @@ export class AddressTable {
   readonly #v4: V4Table;
   readonly #v6: V6Table;
 
-  constructor(datapath: Datapath, half: 0 | 1, contents: SetContents) {
+  constructor(datapath: Bank, half: 0 | 1, contents: SetContents) {
     this.half = half;
     const lines = datapath.addressLines.length >> 1;
     this.allocator = new LineAllocator(half * lines, (half + 1) * lines);

@@ -89,7 +89,7 @@ export class Attachments {
       if (found === undefined) continue;
       const attached = this.#of(found);
       if (this.#slots.get(index) === undefined) {
-        attached.message = `it is not judged: ${Limits.MAX_INTERFACE_SLOTS - 1} others are already`;
+        attached.message = `it is not judged: ${Limits.MAX_UPLINK_SLOTS - 1} others are already`;
         continue;
       }
       this.#reconcileXdp(attached);

@@ -1,7 +1,7 @@
 import { Reason, Verdict } from "../../datapath/generated/layout.js";
 import { sumCounters } from "../../datapath/index.js";
 import type { Counter, ProtocolState, ReasonName, VerdictName } from "../api/engine.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import { protocolName, REASON_NAMES, VERDICT_NAMES } from "./names.js";
 
 export interface RuleCount {
@@ -14,7 +14,7 @@ const LANES = 2;
 const RULE_LANES = 4;
 
 /** Sums of all CPUs of the rule counters; one system call per 4,096 slots. */
-export function readRuleCounts(datapath: Datapath): (slot: number) => RuleCount {
+export function readRuleCounts(datapath: Bank): (slot: number) => RuleCount {
   const sums = sumCounters(datapath.ruleCounters);
   return (slot) => ({
     matched: counterAt(sums, slot * RULE_LANES),
@@ -28,7 +28,7 @@ export interface Outcomes {
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
 }
 
-export function readOutcomes(datapath: Datapath): Outcomes {
+export function readOutcomes(datapath: Bank): Outcomes {
   const sums = sumCounters(datapath.outcomeCounters);
   const reasons: Partial<Record<ReasonName, Counter>> = {};
   for (let at = 0; at < sums.length / LANES; at++) {
@@ -49,7 +49,7 @@ export function readOutcomes(datapath: Datapath): Outcomes {
   };
 }
 
-export function readProtocols(datapath: Datapath): readonly ProtocolState[] {
+export function readProtocols(datapath: Bank): readonly ProtocolState[] {
   const sums = sumCounters(datapath.protocolCounters);
   return Array.from({ length: 257 }, (_, protocol) => ({
     protocol,
@@ -59,7 +59,7 @@ export function readProtocols(datapath: Datapath): readonly ProtocolState[] {
 }
 
 /** Zeroes the counters and the node bucket of a slot that changes hands. */
-export function clearRuleSlot(datapath: Datapath, slot: number): void {
+export function clearRuleSlot(datapath: Bank, slot: number): void {
   const cpus = datapath.ruleCounters.lookup(slot)?.length ?? 0;
   const zero = { packets: 0n, bytes: 0n, exceededPackets: 0n, exceededBytes: 0n };
   datapath.ruleCounters.update(
@@ -69,7 +69,7 @@ export function clearRuleSlot(datapath: Datapath, slot: number): void {
   datapath.nodeBuckets.u64[slot] = 0n;
 }
 
-export function clearInterfaceSlot(datapath: Datapath, slot: number): void {
+export function clearInterfaceSlot(datapath: Bank, slot: number): void {
   const rows = Verdict.VERDICTS * Reason.REASONS;
   const cpus = datapath.outcomeCounters.lookup(slot * rows)?.length ?? 0;
   const zero = Array.from({ length: cpus }, () => ({ packets: 0n, bytes: 0n }));

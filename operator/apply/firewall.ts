@@ -1,12 +1,12 @@
 import { setImmediate as yieldToLoop } from "node:timers/promises";
-import { Control, Generation, GenerationFlags } from "../../datapath/generated/layout.js";
+import { Control, Generation, GenerationFlags, Limits } from "../../datapath/generated/layout.js";
 import type { GracePeriod } from "../../datapath/index.js";
 import type { ClassId } from "../compile/address-classes.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import type { FieldClasses } from "../compile/field-classes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
 import { AddressTable, type SetContents } from "./address-table.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import { compareRules, type RuleDifference } from "./kernel-rules.js";
 import type { RedirectTargets } from "./redirect-targets.js";
 import { RuleTables } from "./rule-tables.js";
@@ -44,7 +44,7 @@ export type RememberConnections = (judgedSlots: readonly number[], isNew: boolea
  *   3. sets that no rule uses any more are taken out
  */
 export class Firewall {
-  readonly #datapath: Datapath;
+  readonly #datapath: Bank;
   readonly #grace: GracePeriod;
   readonly #slots: RuleSlots;
   readonly #targets: RedirectTargets;
@@ -60,7 +60,7 @@ export class Firewall {
   #isBroken = false;
 
   constructor(
-    datapath: Datapath,
+    datapath: Bank,
     grace: GracePeriod,
     slots: RuleSlots,
     targets: RedirectTargets,
@@ -127,6 +127,16 @@ export class Firewall {
     }
     this.#rulesText = text;
     return true;
+  }
+
+  /**
+   * Gives the rules in force a new number: flows that they allowed are judged again. A change of sets alone needs no new
+   * generation, but what a flow was allowed by may have gone with it.
+   */
+  judgeFlowsAgain(): void {
+    const { u32 } = this.#datapath.control;
+    const at = Control.offsets.generations + this.#active() * Generation.size;
+    Atomics.add(u32, (at + Generation.offsets.number) / 4, 1);
   }
 
   /** Everything beside what is in force, in the other halves; then one flip. */
@@ -279,7 +289,7 @@ export class Firewall {
 }
 
 function slotBits(slots: readonly number[]): readonly bigint[] {
-  const words = [0n, 0n, 0n, 0n];
+  const words = Array.from({ length: Limits.SLOT_WORDS }, () => 0n);
   for (const slot of slots) words[slot >> 6]! |= 1n << BigInt(slot & 63);
   return words;
 }

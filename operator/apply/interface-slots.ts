@@ -1,20 +1,17 @@
 import { Limits } from "../../datapath/generated/layout.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 
 /**
  * Which row of counters and which bit of the rules' interface field each interface has. Kept in the kernel, where
  * packets find it by the interface's number.
  */
 export class InterfaceSlots {
-  readonly #datapath: Pick<Datapath, "interfaces" | "farInterfaces">;
+  readonly #datapath: Pick<Bank, "interfaces" | "farInterfaces">;
   readonly #clear: (slot: number) => void;
   readonly #slots = new Map<number, number>();
 
   /** @param clear resets the counters of a slot */
-  constructor(
-    datapath: Pick<Datapath, "interfaces" | "farInterfaces">,
-    clear: (slot: number) => void,
-  ) {
+  constructor(datapath: Pick<Bank, "interfaces" | "farInterfaces">, clear: (slot: number) => void) {
     this.#datapath = datapath;
     this.#clear = clear;
     const { interfaces, farInterfaces } = datapath;
@@ -40,7 +37,7 @@ export class InterfaceSlots {
     const known = this.#slots.get(index);
     if (known !== undefined) return known;
     const taken = new Set(this.#slots.values());
-    for (let slot = 1; slot < Limits.MAX_INTERFACE_SLOTS; slot++) {
+    for (let slot = 1; slot < Limits.MAX_UPLINK_SLOTS; slot++) {
       if (taken.has(slot)) continue;
       this.#clear(slot);
       this.#write(index, slot);

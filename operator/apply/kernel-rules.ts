@@ -1,5 +1,5 @@
 import { type Generation, Limits, Rule } from "../../datapath/generated/layout.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import type { RuleRow, RuleTables } from "./rule-tables.js";
 
 /** The rules that an earlier agent left in force against those that are wanted. */
@@ -13,7 +13,7 @@ export interface RuleDifference {
 
 /** Compares what is in force with what is wanted, before anything is written. */
 export function compareRules(
-  datapath: Pick<Datapath, "rules">,
+  datapath: Pick<Bank, "rules">,
   { rulesHalf, ruleCount }: Pick<Generation, "rulesHalf" | "ruleCount">,
   wanted: RuleTables,
 ): RuleDifference {

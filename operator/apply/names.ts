@@ -21,6 +21,9 @@ export const REASON_NAMES: readonly ReasonName[] = named<ReasonName>({
   "vlan-depth": Reason.REASON_VLAN_DEPTH,
   "extension-headers": Reason.REASON_EXTENSION_HEADERS,
   internal: Reason.REASON_INTERNAL,
+  spoofed: Reason.REASON_SPOOFED,
+  "unknown-pod": Reason.REASON_UNKNOWN_POD,
+  flow: Reason.REASON_FLOW,
 });
 
 const EFFECT_NAMES: readonly string[] = named<string>({

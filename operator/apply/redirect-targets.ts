@@ -2,7 +2,7 @@ import { Limits } from "../../datapath/generated/layout.js";
 import { interfaceByName, possibleCpus } from "../../datapath/index.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import type { CompiledRule } from "../compile/rule-list.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 
 const CPU_QUEUE_PACKETS = 2048;
 const CPUS_PER_HALF = Limits.MAX_CPU_TARGETS / 2;
@@ -14,7 +14,7 @@ const SOCKET_MAPS = Limits.MAX_SOCKETS / Limits.SOCKET_QUEUES;
  * in one pinned map that users' programs fill, so a name keeps its place for good.
  */
 export class RedirectTargets {
-  readonly #datapath: Datapath;
+  readonly #datapath: Bank;
   readonly #socketMaps: Map<string, number>;
   readonly #saveSocketMaps: (places: ReadonlyMap<string, number>) => void;
   readonly #findInterface: (name: string) => number | undefined;
@@ -23,7 +23,7 @@ export class RedirectTargets {
   #nextPort = 0;
 
   constructor(
-    datapath: Datapath,
+    datapath: Bank,
     socketMaps: ReadonlyMap<string, number>,
     saveSocketMaps: (places: ReadonlyMap<string, number>) => void,
     findInterface = (name: string): number | undefined => interfaceByName(name)?.index,

@@ -215,7 +215,7 @@ function describeTables({
       used: addresses?.allocator.used ?? 0,
       capacity: datapath.addressLines.length >> 1,
     },
-    { name: "interfaces", used: attachments.length, capacity: Limits.MAX_INTERFACE_SLOTS - 1 },
+    { name: "interfaces", used: attachments.length, capacity: Limits.MAX_UPLINK_SLOTS - 1 },
   ];
 }
 

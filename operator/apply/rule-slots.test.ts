@@ -2,16 +2,16 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Limits, RuleName } from "../../datapath/generated/layout.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import { RuleSlots, type SlotOwner } from "./rule-slots.js";
 
 const LAST = Limits.MAX_RULE_SLOTS - 1;
 
 /** The kernel's table of names, which outlives every RuleSlots. */
-function nameTable(): Pick<Datapath, "ruleNames"> {
+function nameTable(): Pick<Bank, "ruleNames"> {
   const bytes = new Uint8Array(Limits.MAX_RULE_SLOTS * RuleName.size);
   const ruleNames = { bytes, stride: RuleName.size, view: new DataView(bytes.buffer) };
-  return { ruleNames } as unknown as Pick<Datapath, "ruleNames">;
+  return { ruleNames } as unknown as Pick<Bank, "ruleNames">;
 }
 
 function open(table = nameTable()) {

@@ -1,6 +1,6 @@
 import { Limits, RuleName } from "../../datapath/generated/layout.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 
 export interface SlotOwner {
   readonly policy: string;
@@ -20,7 +20,7 @@ export class RuleSlots {
   #inUse = new Set<number>();
 
   /** @param clear resets the counters and buckets of a slot that changes hands */
-  constructor(datapath: Pick<Datapath, "ruleNames">, clear: (slot: number) => void) {
+  constructor(datapath: Pick<Bank, "ruleNames">, clear: (slot: number) => void) {
     this.#names = datapath.ruleNames.bytes;
     this.#stride = datapath.ruleNames.stride;
     this.#clear = clear;

@@ -21,7 +21,7 @@ import { CapacityError } from "../compile/capacity-error.js";
 import { constrains, type FieldClasses } from "../compile/field-classes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
 import type { RateLimit } from "../model/records.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import type { RedirectTargets } from "./redirect-targets.js";
 
 /** Times of the limiter are in 1/16 ns, costs per 2^10 units (limiter.h). */
@@ -94,7 +94,7 @@ export class RuleTables {
 
   /** Writes rules, limits, field classes and all bitmaps to a half that no packet reads. */
   write(
-    datapath: Datapath,
+    datapath: Bank,
     half: 0 | 1,
     classes: AddressClasses,
     idOf: (key: string) => SetId | undefined,
@@ -133,7 +133,7 @@ export class RuleTables {
 
   /** Writes the bitmaps of address classes from `first` on. */
   writeClasses(
-    datapath: Datapath,
+    datapath: Bank,
     half: 0 | 1,
     classes: AddressClasses,
     idOf: (key: string) => SetId | undefined,
@@ -160,7 +160,7 @@ export class RuleTables {
     }
   }
 
-  #writeBitmap(datapath: Datapath, half: 0 | 1, row: number, set: RuleSet): void {
+  #writeBitmap(datapath: Bank, half: 0 | 1, row: number, set: RuleSet): void {
     writeBitmap(set, datapath.bitmaps.u32, (half * Limits.BITMAPS + row) * BITMAP_WORDS);
   }
 }

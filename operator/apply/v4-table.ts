@@ -10,7 +10,7 @@ import {
   touchedPrefixes,
   writeRegion,
 } from "../compile/v4-region.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import type { LineAllocator } from "./line-allocator.js";
 
 const REGIONS = 65536;
@@ -32,7 +32,7 @@ export class V4Table {
 
   /** @param keys all prefixes of all sets, in any order; consumed */
   constructor(
-    datapath: Datapath,
+    datapath: Bank,
     half: 0 | 1,
     keys: Float64Array,
     classes: ClassSteps,

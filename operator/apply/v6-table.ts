@@ -15,7 +15,7 @@ import {
   writeShortRuns,
 } from "../compile/v6-image.js";
 import { classAt, V6Prefixes, type V6Prefix, type V6Runs } from "../compile/v6-prefixes.js";
-import type { Datapath } from "./datapath.js";
+import type { Bank } from "./bank.js";
 import type { LineAllocator } from "./line-allocator.js";
 
 /** Where the generation finds the IPv6 tables. */
@@ -43,7 +43,7 @@ export class V6Table {
 
   /** Nothing is written before {@link build}. */
   constructor(
-    datapath: Datapath,
+    datapath: Bank,
     prefixes: Iterable<V6Prefix>,
     classes: ClassSteps,
     allocator: LineAllocator,

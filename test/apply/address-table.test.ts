@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { AddressTable, type SetContents } from "../../operator/apply/address-table.js";
-import type { Datapath } from "../../operator/apply/datapath.js";
+import type { Bank } from "../../operator/apply/bank.js";
 import { inlineSetContent } from "../../operator/compile/set-content.js";
 import { cidrContains } from "../../operator/model/cidr.js";
 import type { Cidr } from "../../operator/model/records.js";
@@ -16,7 +16,7 @@ interface SetText {
 const LINES = 65536;
 const pause = () => Promise.resolve();
 
-function memory(): AddressMemory & { readonly datapath: Datapath } {
+function memory(): AddressMemory & { readonly datapath: Bank } {
   const arrays = {
     addressLines: new Uint32Array(LINES * 16),
     v4Top: new Uint32Array(2 * 65536),
@@ -26,7 +26,7 @@ function memory(): AddressMemory & { readonly datapath: Datapath } {
   const mapped = (u32: Uint32Array) => ({ u32, length: u32.length / 16 });
   const datapath = Object.fromEntries(
     Object.entries(arrays).map(([name, words]) => [name, mapped(words)]),
-  ) as unknown as Datapath;
+  ) as unknown as Bank;
   return { ...arrays, datapath };
 }
 

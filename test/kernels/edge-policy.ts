@@ -10,7 +10,8 @@ import { limit, policy, rule } from "../oracle/build.js";
 import { arp, eth, ipv4, ipv6, packet, payload, vlan } from "../support/packets.js";
 import { tcp, udp } from "../support/transports.js";
 import { openUplink } from "../uplink/harness.js";
-import { mapsFolder, type PacketRun } from "./checks.js";
+import type { PacketRun } from "./checks.js";
+import { filledRows, indexKey, updateRow } from "./table-rows.js";
 
 const cidr = (text: string) => ({ kind: "cidr" as const, cidr: parseCidr(text), except: [] });
 const port = (number: number) => ({ start: number, end: number });
@@ -46,32 +47,14 @@ export async function edgeTables(): Promise<readonly string[]> {
     uplink.bind(ifIndex(1), "eth0");
     const rows = Object.entries(uplinkMaps).flatMap(([key, { name }]) => {
       const part: unknown = uplink.datapath[key as keyof typeof uplink.datapath];
-      return part instanceof MappedArray ? filledRows(name, part) : [];
+      return part instanceof MappedArray ? filledRows("uplink", name, part) : [];
     });
     const queue = new DataView(new ArrayBuffer(BpfCpumapVal.size));
     BpfCpumapVal.encode({ qsize: 64, bpfProg: 0 }, queue, 0);
-    return [...rows, updateRow("cpus", 0, new Uint8Array(queue.buffer))];
+    return [...rows, updateRow("uplink", "cpus", indexKey(0), new Uint8Array(queue.buffer))];
   } finally {
     await uplink.close();
   }
-}
-
-function filledRows(map: string, { bytes, length, stride, valueSize }: MappedArray): string[] {
-  return Array.from({ length }, (_, index) => index).flatMap((index) => {
-    const value = bytes.subarray(index * stride, index * stride + valueSize);
-    return value.some((byte) => byte !== 0) ? [updateRow(map, index, value)] : [];
-  });
-}
-
-function updateRow(map: string, index: number, value: Uint8Array): string {
-  const key = Buffer.alloc(4);
-  key.writeUInt32LE(index);
-  const path = `${mapsFolder("uplink")}/${map}`;
-  return `map update pinned ${path} key hex ${hex(key)} value hex ${hex(value)}`;
-}
-
-function hex(bytes: Uint8Array): string {
-  return (Buffer.from(bytes).toString("hex").match(/../g) ?? []).join(" ");
 }
 
 const DROP = 1;

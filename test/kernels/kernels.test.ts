@@ -27,6 +27,7 @@ import {
 import { fetchKernel, findKernel, type KernelPackage } from "./debian-kernel.js";
 import { edgeTables, judgedRuns, tracedRun, tracedVerdict, unjudgedRuns } from "./edge-policy.js";
 import { boot } from "./guest.js";
+import { judgedPodRuns, podTables, unjudgedPodRuns } from "./pod-policy.js";
 
 const SERIES = ["6.1", "6.12"] as const;
 
@@ -36,7 +37,9 @@ const MAX_VERIFIED = 700_000;
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const verifiedInstructions = join(root, "dist/bin/verified-instructions");
 const TABLES = "/tables";
-const runs = [...unjudgedRuns, ...judgedRuns, tracedRun];
+const runsBefore = [...unjudgedRuns, ...unjudgedPodRuns];
+const runsUnder = [...judgedRuns, ...judgedPodRuns];
+const runs = [...runsBefore, ...runsUnder, tracedRun];
 
 /** Every object that Sluice or its examples load, with its programs. */
 const objects: ReadonlyMap<string, readonly string[]> = new Map(
@@ -61,9 +64,9 @@ async function bootAndReport(kernel: KernelPackage, tables: readonly string[]): 
   const script = [
     reportRelease,
     ...[...objects.keys()].flatMap(loadInGuest),
-    ...unjudgedRuns.map(runPacket),
+    ...runsBefore.map(runPacket),
     fillTables(TABLES),
-    ...judgedRuns.map(runPacket),
+    ...runsUnder.map(runPacket),
     runPacket(tracedRun),
     reportTrace,
   ];
@@ -123,7 +126,7 @@ for (const series of SERIES) {
     let report: Report;
     before(async () => {
       if (kernel === undefined) return;
-      tables = await edgeTables();
+      tables = [...(await edgeTables()), ...(await podTables())];
       report = await bootAndReport(kernel, tables);
     });
 
@@ -143,7 +146,7 @@ for (const series of SERIES) {
       assertCheap(context, report.verified);
     });
 
-    for (const run of unjudgedRuns) {
+    for (const run of runsBefore) {
       it(`before any policy: ${run.name}`, () => assertReturned(report, run));
     }
 
@@ -151,7 +154,7 @@ for (const series of SERIES) {
       assert.equal(report.tables, `processed ${tables.length} commands`);
     });
 
-    for (const run of judgedRuns) {
+    for (const run of runsUnder) {
       it(`under the policy: ${run.name}`, () => assertReturned(report, run));
     }
 

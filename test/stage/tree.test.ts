@@ -62,6 +62,7 @@ test("the tree has the program and its objects, and no test, source, type or map
   const files = filesOf(tree);
   assert.deepEqual(files.filter((path) => path.startsWith("dist/bpf/")).sort(), [
     "dist/bpf/exceptions.o",
+    "dist/bpf/pod.o",
     "dist/bpf/uplink.o",
   ]);
   const strangers = files.filter(

@@ -82,7 +82,7 @@ function ip(...args: readonly string[]): string {
   return execFileSync("ip", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-function createNamespace(label: string, onCleanup: Lab["onCleanup"]): Namespace {
+export function createNamespace(label: string, onCleanup: Lab["onCleanup"]): Namespace {
   const name = `${prefix}${process.pid}-${++count}-${label}`;
   const path = netnsPath(name);
   ip("netns", "add", name);

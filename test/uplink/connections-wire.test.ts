@@ -12,6 +12,7 @@ import { type Lab, type Namespace, withNamespaces } from "../support/netns.js";
 import { eth, ipv4, ipv6, macA, macB, packet, Protocol } from "../support/packets.js";
 import { icmp, icmpv6, tcp, udp } from "../support/transports.js";
 import { eventually } from "../support/eventually.js";
+import { counter4, counter6 } from "../support/snmp.js";
 import { openUplink, type Uplink } from "./harness.js";
 import { sendFrames } from "./raw-frames.js";
 
@@ -281,22 +282,4 @@ async function untilHears(peer: Peer, name: string, text: string): Promise<void>
     const heard = await peer.call("heardTcp", { name });
     assert.ok(heard.endsWith(text), `${name} heard ${heard.length} characters`);
   });
-}
-
-/** A counter of /proc/net/snmp: a line of names and one of values for each protocol. */
-function counter4(namespace: Namespace, protocol: string, name: string): number {
-  const lines = namespace.run("cat", "/proc/net/snmp").split("\n");
-  const [names, values] = lines.filter((line) => line.startsWith(`${protocol}: `));
-  const at = names?.split(" ").indexOf(name) ?? -1;
-  assert.ok(at > 0, `there is a counter ${protocol} ${name}`);
-  return Number(values?.split(" ")[at]);
-}
-
-/** A counter of /proc/net/snmp6: one to a line. */
-function counter6(namespace: Namespace, name: string): number {
-  const found = new RegExp(`^${name}\\s+(\\d+)$`, "m").exec(
-    namespace.run("cat", "/proc/net/snmp6"),
-  );
-  assert.ok(found !== null, `there is a counter ${name}`);
-  return Number(found[1]);
 }

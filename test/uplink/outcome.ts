@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Reason, type RuleCounter, Verdict } from "../../datapath/generated/layout.js";
 import { sumCounters } from "../../datapath/index.js";
 import type { ReasonName, VerdictName } from "../../operator/api/engine.js";
-import type { Datapath } from "../../operator/apply/datapath.js";
+import type { Bank } from "../../operator/apply/bank.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
 import type { SlotOwner } from "../../operator/apply/rule-slots.js";
 
@@ -44,7 +44,7 @@ export function assertOutcome(actual: Outcome, expected: Partial<Outcome>, messa
 
 /** Counters of these interfaces and rules, by their slots, and of all protocols. */
 export function takeSnapshot(
-  datapath: Datapath,
+  datapath: Bank,
   interfaceSlots: readonly number[],
   ruleSlots: readonly number[],
 ): Snapshot {
@@ -84,7 +84,7 @@ export function outcomeBetween(
   return { slot, verdict, reason, protocol, counted };
 }
 
-export function readOutcomes(datapath: Datapath, slot: number): Snapshot["outcomes"] {
+export function readOutcomes(datapath: Bank, slot: number): Snapshot["outcomes"] {
   return VERDICT_NAMES.flatMap((verdict, verdictNumber) =>
     REASON_NAMES.map((reason, reasonNumber) => {
       const at = (slot * Verdict.VERDICTS + verdictNumber) * Reason.REASONS + reasonNumber;
@@ -93,7 +93,7 @@ export function readOutcomes(datapath: Datapath, slot: number): Snapshot["outcom
   );
 }
 
-export function readRuleCounter(datapath: Datapath, slot: number): RuleCounter {
+export function readRuleCounter(datapath: Bank, slot: number): RuleCounter {
   return (datapath.ruleCounters.lookup(slot) ?? []).reduce((sum, cpu) => ({
     packets: sum.packets + cpu.packets,
     bytes: sum.bytes + cpu.bytes,

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Pods: judges what local pods send and receive, by the same tables as the uplink, in a bank of their own.
+ *
+ *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver or stack
+ *                                                                                       |
+ *                                                   flow, or ingress policies <- local pod
+ *   pod_in    whose veth? -> from this node? -> parse -> flow, or ingress policies
+ *
+ * Both sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
+ * the stack. What becomes of each packet is in docs/pods.md.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+typedef struct __sk_buff context;
+
+#include "deliver.h"
+#include "flows.h"
+#include "fragments.h"
+#include "generation.h"
+#include "pods.h"
+#include "skb.h"
+#include "walk.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline struct packet packet_at(struct __sk_buff *skb, enum stage stage)
+{
+	return (struct packet){ .length = skb->len, .ifindex = skb->ifindex, .stage = stage };
+}
+
+/* Reads the headers, with what else of them lies outside the linear part when they do not end in it. */
+static __always_inline enum reason read_packet(struct __sk_buff *skb, struct packet *packet)
+{
+	enum reason reason = parse_skb(skb, packet);
+
+	if (reason == REASON_TRUNCATED && reach(skb, MAX_EXTENSION_OFFSET)) {
+		*packet = packet_at(skb, packet->stage);
+		reason = parse_skb(skb, packet);
+	}
+	if (reason == REASON_RULE && (packet->vlan_tags || skb->vlan_present))
+		return REASON_VLAN_DEPTH;
+	return reason;
+}
+
+/* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
+__noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+{
+	const struct generation *generation;
+	struct candidates found;
+
+	if (!packet)
+		return 0;
+	generation = generation_of(packet);
+	if (!generation) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return 0;
+	}
+	/* A pod whose policies are not compiled yet is closed. */
+	if (!slot_bit(generation->judged, slot)) {
+		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
+		return 0;
+	}
+	if (!look_up_fields(generation, packet, slot, &found, false)) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return 0;
+	}
+	walk(skb, generation, packet, &found, false);
+	/* Rules of pods do not redirect. */
+	if (packet->verdict == VERDICT_REDIRECT)
+		decide(packet, VERDICT_DROP, REASON_REDIRECT);
+	return 0;
+}
+
+/* At the packet's stage, by the pod that has these slots. */
+static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in)
+{
+	int state;
+
+	if (packet->fragment == FRAGMENT_LATER && follow_first_fragment(packet))
+		return;
+	state = find_flow(skb, packet);
+	if (state == FLOW_ALLOWED) {
+		decide(packet, VERDICT_PASS, REASON_FLOW);
+		if (packet->slot)
+			count_rule(packet->slot, packet->length, false);
+	} else {
+		bool reply = state == FLOW_REPLY_STALE;
+
+		if (reply)
+			turn_around(packet);
+		judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
+		settle_flow(packet, state);
+		if (reply)
+			turn_around(packet);
+	}
+	if (packet->fragment == FRAGMENT_FIRST)
+		remember_first_fragment(packet);
+}
+
+static __always_inline void count_outcome(const struct packet *packet, __u32 slot)
+{
+	slot &= MAX_INTERFACE_SLOTS - 1;
+	count(&outcome_counters, slot * OUTCOMES + packet->verdict * REASONS + packet->reason, packet->length);
+}
+
+static __always_inline int refuse(struct packet *packet, __u32 slot, enum reason reason)
+{
+	decide(packet, VERDICT_DROP, reason);
+	count_outcome(packet, slot);
+	return TC_ACT_SHOT;
+}
+
+/* Not a matter of policy: counted, and left to the stack. */
+static __always_inline int let_pass(struct packet *packet, __u32 slot, enum reason reason)
+{
+	decide(packet, VERDICT_PASS, reason);
+	count_outcome(packet, slot);
+	return TC_ACT_UNSPEC;
+}
+
+/* The link layer address of the pod, whatever the packet says above. */
+static __always_inline bool is_own_mac(struct __sk_buff *skb, const struct pod_interface *pod)
+{
+	struct ethhdr *ethernet = (void *)(long)skb->data;
+	const __u16 *source = (void *)ethernet->h_source, *own = (void *)pod->mac;
+
+	return (void *)(ethernet + 1) <= (void *)(long)skb->data_end && source[0] == own[0] &&
+	       source[1] == own[1] && source[2] == own[2];
+}
+
+SEC("tc")
+int pod_out(struct __sk_buff *skb)
+{
+	struct packet packet = packet_at(skb, STAGE_OUT);
+	const struct pod_interface *pod = pod_behind(packet.ifindex);
+	enum reason reason;
+	const struct pod *to;
+
+	if (!pod)
+		return refuse(&packet, 0, REASON_UNKNOWN_POD);
+	if (!is_own_mac(skb, pod))
+		return refuse(&packet, pod->slot_out, REASON_SPOOFED);
+	reason = read_packet(skb, &packet);
+	if (reason == REASON_NOT_IP && skb->protocol == bpf_htons(ETH_P_ARP))
+		return let_pass(&packet, pod->slot_out, reason);
+	if (reason != REASON_RULE)
+		return refuse(&packet, pod->slot_out, reason);
+	if (is_link_control(&packet, pod))
+		return let_pass(&packet, pod->slot_out, REASON_NOT_JUDGED);
+	if (!is_from_pod(&packet, pod))
+		return refuse(&packet, pod->slot_out, REASON_SPOOFED);
+
+	active_generation(&packet);
+	/* A pod may always talk to itself. */
+	if (packet.traits & TRAIT_SAME_ADDRESS)
+		decide(&packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	else
+		admit(skb, &packet, pod->slot_out, pod->slot_in);
+	count_outcome(&packet, pod->slot_out);
+	if (packet.verdict != VERDICT_PASS)
+		return TC_ACT_SHOT;
+
+	to = pod_at_destination(&packet);
+	if (!to || !can_deliver(skb, &packet))
+		return TC_ACT_UNSPEC;
+	packet.stage = STAGE_IN;
+	packet.slot = 0;
+	if (!(packet.traits & TRAIT_SAME_ADDRESS))
+		admit(skb, &packet, to->slot_out, to->slot_in);
+	count_outcome(&packet, to->slot_in);
+	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int pod_in(struct __sk_buff *skb)
+{
+	struct packet packet = packet_at(skb, STAGE_IN);
+	const struct pod_interface *pod = pod_behind(packet.ifindex);
+	enum reason reason;
+
+	if (!pod)
+		return refuse(&packet, 0, REASON_UNKNOWN_POD);
+	/* A packet that came in by no interface is this node's own, such as a kubelet's probe. */
+	if (!skb->ingress_ifindex)
+		return let_pass(&packet, pod->slot_in, REASON_NOT_JUDGED);
+	reason = read_packet(skb, &packet);
+	if (reason != REASON_RULE)
+		return refuse(&packet, pod->slot_in, reason);
+	if (packet.traits & TRAIT_SAME_ADDRESS)
+		return let_pass(&packet, pod->slot_in, REASON_NOT_JUDGED);
+
+	active_generation(&packet);
+	admit(skb, &packet, pod->slot_out, pod->slot_in);
+	count_outcome(&packet, pod->slot_in);
+	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}

@@ -1,0 +1,55 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  ConnectionKey,
+  Flow,
+  Pod,
+  PodInterface,
+  PodKey,
+  podMaps,
+} from "../../datapath/generated/layout.js";
+import { u32 } from "../../datapath/codec.js";
+import { openBank } from "./bank.js";
+import { layoutFolder } from "./datapath.js";
+
+/** dist/bpf, beside the compiled program. */
+const OBJECT = fileURLToPath(new URL("../../bpf/pod.o", import.meta.url));
+
+export interface PodDatapathOptions {
+  /** Folder in a bpffs; one per agent. */
+  readonly pinRoot: string;
+  readonly addressLines: number;
+  readonly flows: number;
+}
+
+/**
+ * Tables of the shared classifier that rules of pods do not use: flows stand in for connections, nothing is limited
+ * by source.
+ */
+const UNUSED = { connections: 64, source_buckets: 64 };
+
+/**
+ * Loads the pods' programs over the pods' bank: openBank().
+ *
+ * @throws SluiceError from datapath/: SLUICE_NO_CAPABILITY, SLUICE_NO_BPFFS, SLUICE_VERIFIER_REFUSED, SLUICE_MAP_LAYOUT …
+ */
+export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
+  return openBank(
+    {
+      object: OBJECT,
+      folder: join(layoutFolder(pinRoot), "pods"),
+      maps: podMaps,
+      sizes: { address_lines: addressLines, flows, ...UNUSED },
+    },
+    ({ program, map }) => ({
+      podOut: program("pod_out"),
+      podIn: program("pod_in"),
+      podInterfaces: map("pod_interfaces", u32, PodInterface),
+      pods: map("pods", PodKey, Pod),
+      flows: map("flows", ConnectionKey, Flow),
+    }),
+  );
+}
+
+/** The loaded programs and the tables of one agent's pods. Only `apply/` writes them. */
+export type PodDatapath = Awaited<ReturnType<typeof openPodDatapath>>;
