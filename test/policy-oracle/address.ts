@@ -13,8 +13,25 @@ export interface Block extends Address {
   readonly prefixLength: number;
 }
 
+/** The same few texts are asked for again and again: at each packet, at each pod. */
+const parsed = new Map<string, Address>();
+const MAX_PARSED = 10_000;
+
 /** Throws when the text is no address. Leading zeros are decimal, as in the API server (N19). */
 export function parseAddress(text: string): Address {
+  const known = parsed.get(text);
+  if (known !== undefined) {
+    return known;
+  }
+  if (parsed.size >= MAX_PARSED) {
+    parsed.clear();
+  }
+  const address = readAddress(text);
+  parsed.set(text, address);
+  return address;
+}
+
+function readAddress(text: string): Address {
   const octets = text.split(".");
   if (octets.length === 4 && octets.every((octet) => /^\d+$/.test(octet) && Number(octet) < 256)) {
     return { family: 4, value: octets.reduce((sum, octet) => sum * 256n + BigInt(octet), 0n) };

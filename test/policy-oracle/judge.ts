@@ -7,7 +7,7 @@
 
 import { isSameAddress } from "./address.js";
 import { decideTier } from "./cluster-network-policy.js";
-import type { Cluster, Direction } from "./manifests.js";
+import { type Cluster, type Direction, isAudit } from "./manifests.js";
 import { judgeNetworkPolicies } from "./network-policy.js";
 import { type Ends, endsOf, type Packet } from "./packet.js";
 import { isOwnNode, type Traffic } from "./traffic.js";
@@ -22,7 +22,9 @@ export function judge(cluster: Cluster, packet: Packet): Judgement {
     // N3.
     return { allowed: egress.allowed && ingress.allowed, egress, ingress };
   };
-  return { ...judgeBoth(false), audit: judgeBoth(true) };
+  const judged = judgeBoth(false);
+  const hasAudit = [...cluster.networkPolicies, ...cluster.clusterNetworkPolicies].some(isAudit);
+  return { ...judged, audit: hasAudit ? judgeBoth(true) : judged };
 }
 
 function judgeDirection(

@@ -1,0 +1,44 @@
+/** One case: a cluster with policies, the node that judges, and packets, all from one seed. */
+
+import { createRandom, type Random } from "../fuzz/random.js";
+import { aimPacket } from "./aim.js";
+import { generateCluster } from "./generate-cluster.js";
+import { generateClusterNetworkPolicy, generateNetworkPolicy } from "./generate-policies.js";
+import type { Cluster } from "./manifests.js";
+import type { Packet } from "./packet.js";
+
+export interface PolicyCase {
+  readonly cluster: Cluster;
+  /** Judges for its own pods only. */
+  readonly node: string;
+  readonly packets: readonly Packet[];
+}
+
+/**
+ * The `index`th case of a run. The cluster does not depend on `packetCount`, and a longer sequence
+ * of packets begins with a shorter one's.
+ */
+export function generateCase(seed: number, index: number, packetCount: number): PolicyCase {
+  const random = createRandom(seed, index, 0);
+  const { cluster: bare, node } = generateCluster(random);
+  const cluster = withPolicies(random, bare);
+  const packets = createRandom(seed, index, 1);
+  return {
+    cluster,
+    node,
+    packets: Array.from({ length: packetCount }, () => aimPacket(packets, cluster, node)),
+  };
+}
+
+function withPolicies(random: Random, cluster: Cluster): Cluster {
+  const [most, mostOfCluster] = random.weighted([3, [3, 2]], [3, [5, 5]], [1, [0, 4]], [1, [5, 0]]);
+  return {
+    ...cluster,
+    networkPolicies: random.list(0, most ?? 0, (index) =>
+      generateNetworkPolicy(random, cluster, index),
+    ),
+    clusterNetworkPolicies: random.list(0, mostOfCluster ?? 0, (index) =>
+      generateClusterNetworkPolicy(random, cluster, index),
+    ),
+  };
+}
