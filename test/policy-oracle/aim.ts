@@ -134,9 +134,10 @@ function aimPeer(
       : [];
   const isUsable = ({ family }: Address) => family === own.family;
   const pods = cluster.pods.flatMap(podAddresses).filter(isUsable);
-  const wanted = named.filter(isUsable);
   // A pod rarely talks to itself, and such a packet tells little.
-  const others = pods.filter((address) => !isSameAddress(address, own));
+  const isOther = (address: Address) => !isSameAddress(address, own);
+  const wanted = named.filter(isUsable).filter(isOther);
+  const others = pods.filter(isOther);
   return random.weighted<() => Address>(
     [wanted.length > 0 ? 14 : 0, () => random.pick(wanted)],
     [others.length > 0 ? 4 : 0, () => random.pick(others)],

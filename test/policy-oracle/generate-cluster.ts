@@ -9,6 +9,7 @@ import type {
   Namespace,
   Node,
   Pod,
+  Protocol,
   SelectorRequirement,
 } from "./manifests.js";
 
@@ -79,13 +80,15 @@ function generateNode(random: Random, families: readonly (4 | 6)[], index: numbe
   };
 }
 
+type PodKind = "running" | "host" | "completed" | "pending";
+
 function generatePod(random: Random, surroundings: Surroundings, index: number): Pod {
   const { families, namespaces, pods } = surroundings;
   const node = index === 0 ? 0 : random.between(0, surroundings.nodes.length - 1);
-  const kind =
+  const kind: PodKind =
     index === 0
       ? "running"
-      : random.weighted([15, "running"], [2, "host"], [2, "completed"], [1, "pending"]);
+      : random.weighted<PodKind>([15, "running"], [2, "host"], [2, "completed"], [1, "pending"]);
   const own = families.map((family) =>
     family === 4 ? `10.244.${node}.${index + 1}` : `fd00:244:${node}::${index + 1}`,
   );
@@ -97,7 +100,12 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
     ({ spec, status }) => status?.phase === "Running" && !spec.hostNetwork,
   );
   const reused = random.pick([undefined, ...running])?.status?.podIPs?.map(({ ip }) => ip);
-  const ips = { running: own, host: hostIps ?? [], completed: reused ?? own, pending: [] }[kind];
+  const ips: readonly string[] = {
+    running: own,
+    host: hostIps ?? [],
+    completed: reused ?? own,
+    pending: [],
+  }[kind];
   return {
     metadata: {
       name: `pod-${index}`,
@@ -110,15 +118,22 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
       ...generateContainers(random),
     },
     status: {
-      phase: {
-        running: "Running",
-        host: "Running",
-        completed: random.pick(["Succeeded", "Failed"]),
-        pending: "Pending",
-      }[kind],
+      phase: generatePhase(random, kind),
       ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
     },
   };
+}
+
+function generatePhase(random: Random, kind: PodKind): string {
+  switch (kind) {
+    case "running":
+    case "host":
+      return "Running";
+    case "completed":
+      return random.pick(["Succeeded", "Failed"]);
+    case "pending":
+      return "Pending";
+  }
 }
 
 /** No name stands for two numbers of one protocol in a pod. */
@@ -126,10 +141,12 @@ function generateContainers(random: Random): Pick<Pod["spec"], "containers" | "i
   const taken = new Set<string>();
   const generatePorts = (): readonly ContainerPort[] =>
     PORT_NAMES.flatMap((name): readonly ContainerPort[] => {
-      const protocol = random.weighted([4, undefined], [1, "TCP"], [2, "UDP"], [
-        1,
-        "SCTP",
-      ] as const);
+      const protocol = random.weighted<Protocol | undefined>(
+        [4, undefined],
+        [1, "TCP"],
+        [2, "UDP"],
+        [1, "SCTP"],
+      );
       const key = `${name} ${protocol ?? "TCP"}`;
       if (random.chance(0.35) || taken.has(key)) {
         return [];

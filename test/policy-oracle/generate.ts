@@ -31,13 +31,18 @@ export function generateCase(seed: number, index: number, packetCount: number): 
 }
 
 function withPolicies(random: Random, cluster: Cluster): Cluster {
-  const [most, mostOfCluster] = random.weighted([3, [3, 2]], [3, [5, 5]], [1, [0, 4]], [1, [5, 0]]);
+  const [policies, clusterPolicies] = random.weighted<readonly [number, number]>(
+    [4, [3, 4]],
+    [4, [5, 8]],
+    [2, [0, 6]],
+    [1, [5, 0]],
+  );
   return {
     ...cluster,
-    networkPolicies: random.list(0, most ?? 0, (index) =>
+    networkPolicies: random.list(Math.min(1, policies), policies, (index) =>
       generateNetworkPolicy(random, cluster, index),
     ),
-    clusterNetworkPolicies: random.list(0, mostOfCluster ?? 0, (index) =>
+    clusterNetworkPolicies: random.list(Math.min(2, clusterPolicies), clusterPolicies, (index) =>
       generateClusterNetworkPolicy(random, cluster, index),
     ),
   };
