@@ -1,7 +1,6 @@
 /** What the API server would accept, as far as generating and shrinking can go wrong. */
 
 import { blockContains, formatAddress, parseAddress, parseBlock } from "./address.js";
-import { localPods } from "./aim.js";
 import type { PolicyCase } from "./generate.js";
 import type {
   ClusterNetworkPolicy,
@@ -16,7 +15,7 @@ import type {
   NetworkPolicyPort,
   Pod,
 } from "./manifests.js";
-import { endsOf, nodeAddresses, podAddresses } from "./packet.js";
+import { endsOf, localPods, nodeAddresses, podAddresses } from "./packet.js";
 
 /** Objects come from JSON with parts cut out: any field may be missing. Throws when one must not. */
 export function assertAcceptable({ cluster, node, packets }: PolicyCase): void {
@@ -75,7 +74,7 @@ function nameOf({ namespace, name }: Metadata): string {
 }
 
 function assertPod({ spec, status }: Pod): void {
-  need(Array.isArray(spec.containers) && spec.containers.length > 0, "a container");
+  need((spec.containers?.length ?? 0) > 0, "a container");
   for (const { name, ports = [] } of [...spec.containers, ...(spec.initContainers ?? [])]) {
     need(name, "a container's name");
     need(

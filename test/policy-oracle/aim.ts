@@ -12,7 +12,7 @@ import {
   type Pod,
   type Protocol,
 } from "./manifests.js";
-import { endsOf, nodeAddresses, type Packet, podAddresses } from "./packet.js";
+import { endsOf, localPods, nodeAddresses, type Packet, podAddresses } from "./packet.js";
 import { labelsOf, selects, selectsPod } from "./selector.js";
 import { namespaceLabels } from "./traffic.js";
 
@@ -43,18 +43,6 @@ export function aimPacket(random: Random, cluster: Cluster, node: string): Packe
   const [source, destination] = direction === "egress" ? [own, peer] : [peer, own];
   const ends = { source: formatAddress(source), destination: formatAddress(destination) };
   return { ...ends, ...aimProtocol(random, cluster, target, ends, own.family) };
-}
-
-/** Running, with an address of their own. */
-export function localPods(cluster: Cluster, node: string): readonly Pod[] {
-  return cluster.pods.filter(
-    (pod) =>
-      pod.spec.nodeName === node &&
-      podAddresses(pod).some((address) => {
-        const text = formatAddress(address);
-        return endsOf(cluster, { source: text, destination: text, protocol: 0 }).source.pod === pod;
-      }),
-  );
 }
 
 function targetsOf(cluster: Cluster): readonly Target[] {

@@ -60,7 +60,7 @@ export function generateNetworkPolicy(
 function generateMode(random: Random): Pick<Metadata, "annotations"> {
   return random.weighted<Pick<Metadata, "annotations">>(
     [10, {}],
-    [2, { annotations: { "sluice.dev/mode": "audit" } }],
+    [3, { annotations: { "sluice.dev/mode": "audit" } }],
     [1, { annotations: { "sluice.dev/mode": "enforce" } }],
   );
 }

@@ -68,6 +68,15 @@ function isOnPodNetwork({ spec, status }: Pod): boolean {
   return spec.hostNetwork !== true && status?.phase !== "Succeeded" && status?.phase !== "Failed";
 }
 
+/** The node's pods that policies are about: running, with an address of their own. */
+export function localPods(cluster: Cluster, node: string): readonly Pod[] {
+  return cluster.pods.filter(
+    (pod) =>
+      pod.spec.nodeName === node &&
+      podAddresses(pod).some((address) => endpointAt(cluster, address).pod === pod),
+  );
+}
+
 /** All addresses of a pod, of both families (N23). */
 export function podAddresses({ status }: Pod): readonly Address[] {
   const texts = status?.podIPs?.map(({ ip }) => ip) ?? [];

@@ -1,10 +1,9 @@
 /** What is compared with the oracle. */
 
-import { localPods } from "./aim.js";
 import { judge } from "./judge.js";
 import type { Cluster, Direction } from "./manifests.js";
 import { namesOf } from "./names.js";
-import { endsOf, type Packet } from "./packet.js";
+import { endsOf, localPods, type Packet } from "./packet.js";
 import type { Verdict } from "./verdict.js";
 
 export interface PolicyAnswer {
