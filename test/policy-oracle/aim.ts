@@ -30,12 +30,21 @@ interface PortTarget {
   readonly end?: number;
 }
 
-/** Has at least one end that is a pod of the node. Ends are addresses. */
-export function aimPacket(random: Random, cluster: Cluster, node: string): Packet {
+/** Makes packets that have at least one end that is a pod of the node. Ends are addresses. */
+export function createAim(random: Random, cluster: Cluster, node: string): () => Packet {
   const targets = targetsOf(cluster);
+  const local = localPods(cluster, node);
+  return () => aimPacket(random, cluster, targets, local);
+}
+
+function aimPacket(
+  random: Random,
+  cluster: Cluster,
+  targets: readonly Target[],
+  local: readonly Pod[],
+): Packet {
   const target = targets.length > 0 && random.chance(0.92) ? random.pick(targets) : undefined;
   const direction = target?.direction ?? random.pick(["egress", "ingress"]);
-  const local = localPods(cluster, node);
   const wanted = local.filter((pod) => target?.selectsSubject(pod) ?? false);
   const subject = random.pick(wanted.length > 0 && random.chance(0.95) ? wanted : local);
   const own = random.pick(podAddresses(subject));

@@ -191,7 +191,7 @@ describe("the comparison", () => {
       RUN,
     );
     assert.equal(findings[0]?.isReproducible, false);
-    assert.match(describeFinding(findings[0] as Finding), /did not fail/);
+    assert.match(describeFinding(findings[0]), /did not fail/);
   });
 });
 

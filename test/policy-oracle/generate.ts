@@ -1,7 +1,7 @@
 /** One case: a cluster with policies, the node that judges, and packets, all from one seed. */
 
 import { createRandom, type Random } from "../fuzz/random.js";
-import { aimPacket } from "./aim.js";
+import { createAim } from "./aim.js";
 import { generateCluster } from "./generate-cluster.js";
 import { generateClusterNetworkPolicy, generateNetworkPolicy } from "./generate-policies.js";
 import type { Cluster } from "./manifests.js";
@@ -22,12 +22,8 @@ export function generateCase(seed: number, index: number, packetCount: number): 
   const random = createRandom(seed, index, 0);
   const { cluster: bare, node } = generateCluster(random);
   const cluster = withPolicies(random, bare);
-  const packets = createRandom(seed, index, 1);
-  return {
-    cluster,
-    node,
-    packets: Array.from({ length: packetCount }, () => aimPacket(packets, cluster, node)),
-  };
+  const aim = createAim(createRandom(seed, index, 1), cluster, node);
+  return { cluster, node, packets: Array.from({ length: packetCount }, aim) };
 }
 
 function withPolicies(random: Random, cluster: Cluster): Cluster {

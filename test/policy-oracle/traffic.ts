@@ -20,14 +20,26 @@ export function isInBlock({ address }: Endpoint, cidr: string): boolean {
   return blockContains(parseBlock(cidr), address);
 }
 
+type Labels = Readonly<Record<string, string>>;
+
+/** Asked for at every policy; a cluster and its objects never change. */
+const labelsOfNamespaces = new WeakMap<Cluster, Map<string, Labels>>();
+
 /** `kubernetes.io/metadata.name` is on every namespace, in manifests of users or not (N16). */
-export function namespaceLabels(cluster: Cluster, pod: Pod): Readonly<Record<string, string>> {
+export function namespaceLabels(cluster: Cluster, pod: Pod): Labels {
+  const known = labelsOfNamespaces.get(cluster) ?? new Map<string, Labels>();
+  labelsOfNamespaces.set(cluster, known);
   const name = pod.metadata.namespace ?? "default";
-  const namespace = cluster.namespaces.find(({ metadata }) => metadata.name === name);
-  return {
-    ...(namespace && labelsOf(namespace.metadata)),
-    "kubernetes.io/metadata.name": name,
-  };
+  let labels = known.get(name);
+  if (labels === undefined) {
+    const namespace = cluster.namespaces.find(({ metadata }) => metadata.name === name);
+    labels = {
+      ...(namespace && labelsOf(namespace.metadata)),
+      "kubernetes.io/metadata.name": name,
+    };
+    known.set(name, labels);
+  }
+  return labels;
 }
 
 /**
