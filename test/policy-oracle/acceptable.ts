@@ -117,7 +117,8 @@ function assertSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelect
   }
 }
 
-function assertNetworkPolicy({ spec = {} }: NetworkPolicy): void {
+/** Throws when the API server would refuse it. */
+export function assertNetworkPolicy({ spec = {} }: NetworkPolicy): void {
   const { podSelector, ingress = [], egress = [] } = spec;
   assertSelector(podSelector ?? {});
   ingress.flatMap(({ from }) => from ?? []).forEach(assertPeer);

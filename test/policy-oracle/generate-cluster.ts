@@ -90,7 +90,7 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
       ? "running"
       : random.weighted<PodKind>([15, "running"], [2, "host"], [2, "completed"], [1, "pending"]);
   const own = families.map((family) =>
-    family === 4 ? `10.244.${node}.${index + 1}` : `fd00:244:${node}::${index + 1}`,
+    family === 4 ? `10.244.${node}.${index + 1}` : `fd00:244:${node + 1}::${index + 1}`,
   );
   const hostIps = surroundings.nodes[node]?.status?.addresses
     ?.filter(({ type }) => type === "InternalIP")
@@ -115,7 +115,7 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
     spec: {
       nodeName: `node-${node}`,
       ...(kind === "host" ? { hostNetwork: true } : {}),
-      ...generateContainers(random),
+      ...generateContainers(random, kind === "host"),
     },
     status: {
       phase: generatePhase(random, kind),
@@ -136,8 +136,11 @@ function generatePhase(random: Random, kind: PodKind): string {
   }
 }
 
-/** No name stands for two numbers of one protocol in a pod. */
-function generateContainers(random: Random): Pick<Pod["spec"], "containers" | "initContainers"> {
+/** No name stands for two numbers of one protocol in a pod; on a host no number has two names. */
+function generateContainers(
+  random: Random,
+  isOnHost: boolean,
+): Pick<Pod["spec"], "containers" | "initContainers"> {
   const taken = new Set<string>();
   const generatePorts = (): readonly ContainerPort[] =>
     PORT_NAMES.flatMap((name): readonly ContainerPort[] => {
@@ -147,15 +150,18 @@ function generateContainers(random: Random): Pick<Pod["spec"], "containers" | "i
         [2, "UDP"],
         [1, "SCTP"],
       );
-      const key = `${name} ${protocol ?? "TCP"}`;
-      if (random.chance(0.35) || taken.has(key)) {
+      const containerPort = random.pick(PORTS);
+      const keys = [name, ...(isOnHost ? [containerPort] : [])].map(
+        (part) => `${part} ${protocol ?? "TCP"}`,
+      );
+      if (random.chance(0.35) || keys.some((key) => taken.has(key))) {
         return [];
       }
-      taken.add(key);
+      keys.forEach((key) => taken.add(key));
       return [
         {
           ...(random.chance(0.95) ? { name } : {}),
-          containerPort: random.pick(PORTS),
+          containerPort,
           ...(protocol === undefined ? {} : { protocol }),
         },
       ];
