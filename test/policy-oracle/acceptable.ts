@@ -88,12 +88,12 @@ function assertPod({ spec, status }: Pod): void {
   need(status.podIP === status.podIPs?.[0]?.ip, "podIP first among podIPs");
 }
 
-/** One running pod for each address, and pods of the host network only at the node's. */
+/** One living pod for each address, and pods of the host network only at the node's. */
 function assertAddresses({ pods, nodes }: PolicyCase["cluster"]): void {
-  const running = pods.filter(
-    ({ spec, status }) => !spec.hostNetwork && status?.phase === "Running",
+  const living = pods.filter(
+    ({ spec, status }) => !spec.hostNetwork && /Running|Pending/.test(status?.phase ?? ""),
   );
-  const own = running.flatMap(podAddresses).map(formatAddress);
+  const own = living.flatMap(podAddresses).map(formatAddress);
   const ofNodes = nodes.flatMap(nodeAddresses).map(formatAddress);
   need(new Set([...own, ...ofNodes]).size === own.length + ofNodes.length, "unique addresses");
   for (const pod of pods.filter(({ spec }) => spec.hostNetwork)) {

@@ -1,7 +1,15 @@
 /** Packets aimed at the policies of a cluster: most hit a rule, the rest miss by a hair. */
 
 import type { Random } from "../fuzz/random.js";
-import { type Address, type Family, formatAddress, isSameAddress, parseBlock } from "./address.js";
+import {
+  type Address,
+  bitsOf,
+  blockContains,
+  type Family,
+  formatAddress,
+  isSameAddress,
+  parseBlock,
+} from "./address.js";
 import { addressesOf, anyAddress, outsideAddress } from "./generate-blocks.js";
 import { PORT_NAMES, PORTS, PROTOCOLS } from "./generate-cluster.js";
 import {
@@ -152,14 +160,12 @@ function addressesOfPeer(
   const cidrs = ipBlock ? [ipBlock.cidr, ...(ipBlock.except ?? [])] : networks;
   if (cidrs !== undefined) {
     const { family, value, prefixLength } = parseBlock(random.pick(cidrs));
-    const hostBits = Math.min((family === 4 ? 32 : 128) - prefixLength, 8);
+    const hostBits = Math.min(bitsOf(family) - prefixLength, 8);
     const inside = value + BigInt(random.between(0, 2 ** hostBits - 1));
     const beside = value + (random.chance(0.5) ? -1n : 2n ** BigInt(hostBits));
-    const bits = family === 4 ? 32 : 128;
-    const near = [inside, inside, beside].map((one) => ({
-      family,
-      value: BigInt.asUintN(bits, one),
-    }));
+    const near = [inside, inside, beside]
+      .map((one) => ({ family, value: BigInt.asUintN(bitsOf(family), one) }))
+      .filter(isUnicast);
     return [...near, anyAddress(random, cluster)];
   }
   if (nodes !== undefined) {
@@ -176,6 +182,16 @@ function addressesOfPeer(
     .flatMap(podAddresses);
 }
 
+/** Others are not for policies: they are refused, or never leave their link. */
+function isUnicast(address: Address): boolean {
+  return !NOT_UNICAST.some((block) => blockContains(block, address));
+}
+
+const NOT_UNICAST = [
+  ...["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"],
+  ...["::/16", "fe80::/10", "ff00::/8"],
+].map(parseBlock);
+
 function aimProtocol(
   random: Random,
   cluster: Cluster,
@@ -186,7 +202,7 @@ function aimProtocol(
   if (random.chance(0.06)) {
     const protocol = family === 4 ? "ICMP" : "ICMPv6";
     const icmpType = random.pick(family === 4 ? [8, 13] : [128, 128, 132, 133, 135, 137, 138]);
-    return random.chance(0.7) ? { protocol, icmpType } : { protocol: random.pick([47, 50, 89]) };
+    return random.chance(0.7) ? { protocol, icmpType } : { protocol: random.pick([47, 89, 115]) };
   }
   const port =
     target !== undefined && target.ports.length > 0 && random.chance(0.9)

@@ -80,7 +80,8 @@ function generateNode(random: Random, families: readonly (4 | 6)[], index: numbe
   };
 }
 
-type PodKind = "running" | "host" | "completed" | "pending";
+/** `starting`: with its address, but no container runs yet; `leaving` runs until it has ended. */
+type PodKind = "running" | "starting" | "leaving" | "host" | "completed" | "pending";
 
 function generatePod(random: Random, surroundings: Surroundings, index: number): Pod {
   const { families, namespaces, pods } = surroundings;
@@ -102,6 +103,8 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
   const reused = random.pick([undefined, ...running])?.status?.podIPs?.map(({ ip }) => ip);
   const ips: readonly string[] = {
     running: own,
+    starting: own,
+    leaving: own,
     host: hostIps ?? [],
     completed: reused ?? own,
     pending: [],
@@ -110,6 +113,7 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
     metadata: {
       name: `pod-${index}`,
       namespace: random.pick(namespaces).metadata.name,
+      ...(kind === "leaving" ? { deletionTimestamp: "2026-01-01T00:00:00Z" } : {}),
       ...generateLabels(random, POD_LABELS),
     },
     spec: {
@@ -127,10 +131,12 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
 function generatePhase(random: Random, kind: PodKind): string {
   switch (kind) {
     case "running":
+    case "leaving":
     case "host":
       return "Running";
     case "completed":
       return random.pick(["Succeeded", "Failed"]);
+    case "starting":
     case "pending":
       return "Pending";
   }

@@ -87,6 +87,7 @@ const CLUSTER_POLICY_PATHS = [
 ];
 
 const POD_PATHS = [
+  "metadata.deletionTimestamp",
   ...["metadata.labels", "spec.hostNetwork", "spec.nodeName", "status.phase", "status.podIPs[].ip"],
   ...["containers[].ports[].name", "containers[].ports[].protocol"].map((end) => `spec.${end}`),
   ...["spec.initContainers[].restartPolicy", "spec.initContainers[].ports[].name"],

@@ -5,6 +5,7 @@
  */
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { judge } from "./judge.js";
 import type {
@@ -393,6 +394,16 @@ describe("NetworkPolicy: peers", () => {
     );
   });
 
+  it("N24: a pod that starts or terminates is a pod like others", () => {
+    const starting = pod("web/new", "10.0.9.9", { phase: "Pending" });
+    const leaving = pod("web/old", "10.0.9.8");
+    const state = addPods(cluster(allowTo([{ podSelector: {} }])), starting, {
+      ...leaving,
+      metadata: { ...leaving.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" },
+    });
+    assert.ok(reaches(state, "web/new", "web/a") && reaches(state, "web/old", "web/a"));
+  });
+
   it("N24: a completed pod has lost its address, to nobody or to another pod", () => {
     for (const phase of ["Succeeded", "Failed"]) {
       const done = pod("db/done", "10.0.9.9", { phase });
@@ -707,6 +718,23 @@ describe("audit mode", () => {
       ask(cluster(clusterPolicy({ annotations, ingress: [DENY_IN] })), "db/c", "web/a");
     assert.deepEqual([of(audit).allowed, of(audit).audit.allowed], [true, false]);
     assert.deepEqual(of({ "sluice.dev/mode": "enforce" }).allowed, false);
+  });
+});
+
+describe("the oracle", () => {
+  it("imports nothing of what it judges", () => {
+    const folder = new URL("../../../test/policy-oracle/", import.meta.url);
+    const files = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+    assert.ok(files.includes("judge.ts"));
+    const imports = files.flatMap((name) =>
+      [...readFileSync(new URL(name, folder), "utf8").matchAll(/from "([^"]+)"/g)].map(
+        ([, specifier]) => `${name} imports ${specifier}`,
+      ),
+    );
+    assert.deepEqual(
+      imports.filter((line) => /operator|datapath/.test(line)),
+      [],
+    );
   });
 });
 

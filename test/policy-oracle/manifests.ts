@@ -5,6 +5,8 @@ export interface Metadata {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Changes no verdict: a terminating pod stays a pod until it has ended (N24). */
+  readonly deletionTimestamp?: string;
 }
 
 export interface LabelSelector {

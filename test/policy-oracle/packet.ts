@@ -19,7 +19,7 @@ export interface Packet {
 
 export interface Endpoint {
   readonly address: Address;
-  /** A running pod with an own address; nodes, host-network pods and all else have none. */
+  /** A pod with an own address that has not ended; nodes, host-network pods and all else have none. */
   readonly pod?: Pod;
 }
 
@@ -68,7 +68,7 @@ function isOnPodNetwork({ spec, status }: Pod): boolean {
   return spec.hostNetwork !== true && status?.phase !== "Succeeded" && status?.phase !== "Failed";
 }
 
-/** The node's pods that policies are about: running, with an address of their own. */
+/** The node's pods that policies are about: not ended, with an address of their own. */
 export function localPods(cluster: Cluster, node: string): readonly Pod[] {
   return cluster.pods.filter(
     (pod) =>
