@@ -89,7 +89,14 @@ function generatePod(random: Random, surroundings: Surroundings, index: number):
   const kind: PodKind =
     index === 0
       ? "running"
-      : random.weighted<PodKind>([15, "running"], [2, "host"], [2, "completed"], [1, "pending"]);
+      : random.weighted<PodKind>(
+          [14, "running"],
+          [1, "starting"],
+          [1, "leaving"],
+          [2, "host"],
+          [2, "completed"],
+          [1, "pending"],
+        );
   const own = families.map((family) =>
     family === 4 ? `10.244.${node}.${index + 1}` : `fd00:244:${node + 1}::${index + 1}`,
   );
