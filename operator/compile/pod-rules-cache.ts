@@ -11,6 +11,7 @@ import {
   type PodPolicyRecord,
   type PolicyBlock,
 } from "./policy-block.js";
+import type { LastRules } from "./pod-rules.js";
 import type { InlineSet } from "./rule-list.js";
 import { selectorText } from "./selector-text.js";
 import { selectorMatches } from "./selectors.js";
@@ -79,6 +80,8 @@ export class PodRulesCache implements PeerSets {
   readonly #inline = new Map<string, FixedSet>();
   readonly #nodeSets = new Map<string, NodeSet>();
   #nodes: readonly NodeRecord[] = [];
+  /** The last result, and what it was made of. */
+  last: LastRules | undefined;
 
   syncNodes(nodes: readonly NodeRecord[]): void {
     if (isSameList(nodes, this.#nodes)) return;
@@ -122,12 +125,18 @@ export class PodRulesCache implements PeerSets {
         return known.block;
       }
     }
-    const block = compileBlock(policy, subjects ?? this.#subjectsOf(policy), this);
+    subjects ??= this.#subjectsOf(policy);
+    const block = subjects.length === 0 ? emptyBlock(policy) : compileBlock(policy, subjects, this);
     this.#blocks.set(policy, { block, ...versions });
     return block;
   }
 
-  /** Forgets what other policies had. */
+  /** Policies that have a block. */
+  get blockCount(): number {
+    return this.#blocks.size;
+  }
+
+  /** Forgets what other blocks had. */
   retain(blocks: readonly PolicyBlock[]): void {
     const policies = new Set<PodPolicyRecord>();
     const used = new Set<PodSelection | PortSplit>();
@@ -154,6 +163,18 @@ export class PodRulesCache implements PeerSets {
       .filter((name) => selectorMatches(namespaceSelector, index.labelsOf(name)))
       .flatMap((name) => localPods.in(name, podSelector));
   }
+}
+
+/** Nothing is looked up for a policy that has no pod here. */
+function emptyBlock(policy: PodPolicyRecord): PolicyBlock {
+  return {
+    policy,
+    subjects: [],
+    parts: [],
+    sets: new Map(),
+    used: new Set(),
+    ports: new Map(),
+  };
 }
 
 /** A set of its own for addresses that no policy names. */

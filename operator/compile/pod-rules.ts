@@ -7,7 +7,7 @@ import type {
 import type { NamespaceRecord, PodRecord } from "../model/records-pod.js";
 import { CapacityError } from "./capacity-error.js";
 import type { LocalPod } from "./local-pods.js";
-import { partCountOf } from "./member-set.js";
+import { partCountOf, type SetSource } from "./member-set.js";
 import { assembleRules } from "./pod-rule-order.js";
 import { isSameList, type PodRulesCache } from "./pod-rules-cache.js";
 import { type PolicyBlock, policyName } from "./policy-block.js";
@@ -62,40 +62,37 @@ export function compilePodRules(input: PodRulesInput, cache: PodRulesCache): Pod
   cache.localPods.sync(input.localPods);
   cache.syncNodes(input.nodes);
   const policies = [...input.networkPolicies, ...input.clusterNetworkPolicies];
-  const blocks = policies
-    .map((policy) => cache.block(policy))
-    .filter(({ subjects }) => subjects.length > 0);
-  const last = lastOf.get(cache);
-  if (last !== undefined && isSameList(blocks, last.blocks)) {
-    if (isSameList(input.ownAddresses, last.ownAddresses)) {
-      const contents = contentsOf(last.assembled.sets, last.rules.contents);
-      if (contents === last.rules.contents) return last.rules;
-      const rules = { ...last.rules, contents };
-      lastOf.set(cache, { ...last, rules });
-      return rules;
-    }
+  const all = policies.map((policy) => cache.block(policy));
+  const blocks = all.filter(({ subjects }) => subjects.length > 0);
+  const { last } = cache;
+  const isSame =
+    last !== undefined &&
+    isSameList(blocks, last.blocks) &&
+    isSameList(input.ownAddresses, last.ownAddresses);
+  if (!isSame || cache.blockCount > policies.length) cache.retain(all);
+  if (isSame) {
+    const contents = contentsOf(last.sets, last.rules.contents);
+    if (contents !== last.rules.contents) cache.last = { ...last, rules: { ...last.rules, contents } };
+    return cache.last!.rules;
   }
-  cache.retain(blocks);
-  const assembled = assembleRules(blocks, input.ownAddresses);
+  const { sets, ...assembled } = assembleRules(blocks, input.ownAddresses);
   if (assembled.rules.length > Limits.MAX_RULES) throw tooMany(assembled.rules.length, blocks);
-  const { sets, ...rest } = assembled;
-  const rules: PodRules = { ...rest, contents: contentsOf(sets, last?.rules.contents) };
-  lastOf.set(cache, { blocks, ownAddresses: [...input.ownAddresses], assembled, rules });
+  const rules: PodRules = { ...assembled, contents: contentsOf(sets, last?.rules.contents) };
+  cache.last = { blocks, ownAddresses: [...input.ownAddresses], sets, rules };
   return rules;
 }
 
-interface Last {
+/** What the next call compares with. */
+export interface LastRules {
   readonly blocks: readonly PolicyBlock[];
   readonly ownAddresses: readonly Cidr[];
-  readonly assembled: ReturnType<typeof assembleRules>;
+  readonly sets: ReadonlyMap<string, SetSource>;
   readonly rules: PodRules;
 }
 
-const lastOf = new WeakMap<PodRulesCache, Last>();
-
 /** The map from before when all sets in it are the same. */
 function contentsOf(
-  sets: ReturnType<typeof assembleRules>["sets"],
+  sets: ReadonlyMap<string, SetSource>,
   before: PodRules["contents"] | undefined,
 ): PodRules["contents"] {
   let total = 0;
