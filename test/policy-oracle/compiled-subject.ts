@@ -3,8 +3,10 @@
 import type { LocalPod } from "../../operator/compile/local-pods.js";
 import { compilePodRules, type PodRules, type PodRulesInput } from "../../operator/compile/pod-rules.js";
 import { PodRulesCache } from "../../operator/compile/pod-rules-cache.js";
+import { formatAddress } from "../../operator/model/cidr-format.js";
 import type { Finding } from "../../operator/model/finding.js";
 import { Interner } from "../../operator/model/interner.js";
+import { readLooseCidr } from "../../operator/model/loose-cidr.js";
 import { projectClusterObject } from "../../operator/model/project-cluster.js";
 import { projectNode } from "../../operator/model/project-node.js";
 import type { Projection } from "../../operator/model/projection.js";
@@ -12,7 +14,7 @@ import type { NodeRecord } from "../../operator/model/records.js";
 import type { ClusterRecord } from "../../operator/model/records-cluster.js";
 import { walkRules } from "../support/rule-walk.js";
 import { type Address, isSameAddress } from "./address.js";
-import { type Cluster, keyOf } from "./manifests.js";
+import { type Cluster, keyOf, type Node } from "./manifests.js";
 import { endsOf, localPods, nodeAddresses, type Packet } from "./packet.js";
 import type { PolicyAnswer, PolicySubject } from "./subject.js";
 
@@ -118,10 +120,20 @@ export class CompiledSubject implements PolicySubject {
     return { ...draft, origin, generation: 1 } as unknown as Extract<ClusterRecord, { kind: K }>;
   }
 
-  #readNode(manifest: object): NodeRecord {
+  #readNode(node: Node): NodeRecord {
     const findings: Finding[] = [];
-    const draft = projectNode(manifest, { findings } as Projection);
+    // The kubelet writes canonical texts, the generators do not.
+    const addresses = (node.status?.addresses ?? []).map(({ type, address }) => ({
+      type,
+      address: type === "Hostname" ? address : canonical(address),
+    }));
+    const draft = projectNode({ ...node, status: { addresses } }, { findings } as Projection);
     if (findings.length > 0) throw new Error(`Node refused: ${JSON.stringify(findings)}`);
     return { ...draft, origin: { source: "test" } };
   }
+}
+
+function canonical(address: string): string {
+  const cidr = readLooseCidr(`${address}/${address.includes(":") ? 128 : 32}`);
+  return cidr === undefined ? address : formatAddress(cidr);
 }
