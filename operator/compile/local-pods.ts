@@ -23,6 +23,7 @@ export interface Subject {
 }
 
 interface Known {
+  readonly record: PodRecord;
   readonly text: string;
   readonly subject: Subject;
 }
@@ -52,20 +53,27 @@ export class LocalPods {
     for (const { key, slotIn, slotOut, record } of pods) {
       if (record.isHostNetwork) continue;
       const { namespace, labels, namedPorts } = record;
-      const text = JSON.stringify([namespace, slotIn, slotOut, labels, namedPorts]);
-      let entry = this.#known.get(key);
-      if (entry?.text !== text) {
-        isSame = false;
-        entry = { text, subject: { key, slotIn, slotOut, labels, namedPorts } };
+      const before = this.#known.get(key);
+      let entry = before;
+      if (
+        before?.record !== record ||
+        before.subject.slotIn !== slotIn ||
+        before.subject.slotOut !== slotOut
+      ) {
+        const text = JSON.stringify([namespace, slotIn, slotOut, labels, namedPorts]);
+        const subject = { key, slotIn, slotOut, labels, namedPorts };
+        entry = { record, text, subject: before?.text === text ? before.subject : subject };
+        if (entry.subject === subject) isSame = false;
       }
-      known.set(key, entry);
+      known.set(key, entry!);
       const list = byNamespace.get(namespace);
-      if (list === undefined) byNamespace.set(namespace, [entry.subject]);
-      else list.push(entry.subject);
+      if (list === undefined) byNamespace.set(namespace, [entry!.subject]);
+      else list.push(entry!.subject);
     }
-    if (isSame && known.size === this.#known.size) return;
-    for (const list of byNamespace.values()) list.sort((a, b) => a.slotIn - b.slotIn);
+    const wasSize = this.#known.size;
     this.#known = known;
+    if (isSame && known.size === wasSize) return;
+    for (const list of byNamespace.values()) list.sort((a, b) => a.slotIn - b.slotIn);
     this.#byNamespace = byNamespace;
     this.#version++;
   }

@@ -1,8 +1,9 @@
 import { cidrContains } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
-import type { AddressPair } from "../model/records-pod.js";
-import { prefixKey } from "./prefix-key.js";
-import { memberKey, type SetContent, SetPart, type V6Member } from "./set-content.js";
+import type { AddressPair, AddressV6 } from "../model/records-pod.js";
+import { hashText } from "./hash-text.js";
+import { type PrefixKey, prefixKey } from "./prefix-key.js";
+import { type SetContent, SetPart, type V6Member } from "./set-content.js";
 import { splitAddress } from "./v6-prefixes.js";
 
 /** What a key of a rule's `from` or `to` stands for. */
@@ -18,6 +19,18 @@ export interface Member {
   /** Of its name: says which part it is in. */
   readonly hash: number;
   readonly addresses: AddressPair;
+  readonly v4: PrefixKey | undefined;
+  readonly v6: V6Member | undefined;
+}
+
+/** @param key of the pod */
+export function memberOf(key: string, { ipv4, ipv6 }: AddressPair): Member {
+  return {
+    hash: hashText(key),
+    addresses: { ipv4, ipv6 },
+    v4: ipv4 && prefixKey(ipv4, 32, 0, false),
+    v6: ipv6 && { ...splitAddress(ipv6.high, ipv6.low), length: 128, exception: false },
+  };
 }
 
 /** An ipBlock: addresses of one family. */
@@ -93,28 +106,25 @@ export class MemberSet implements SetSource {
   }
 }
 
-/** Two pods with one address (one is about to go) count once. */
+/** Two pods may have one address while one of them is about to go: a part may name a prefix twice. */
 function partOf(members: ReadonlySet<Member>, block: Block | undefined): SetPart {
-  const v4 = new Set<number>();
-  const v6 = new Map<string, V6Member>();
-  for (const { addresses } of members) {
+  const keys: PrefixKey[] = [];
+  const prefixes: V6Member[] = [];
+  for (const { addresses, v4, v6 } of members) {
     const { ipv4, ipv6 } = addresses;
-    if (ipv4 !== undefined && (block === undefined || isInBlock(block, v4Cidr(ipv4)))) {
-      v4.add(prefixKey(ipv4, 32, 0, false));
+    if (v4 !== undefined && (block === undefined || isInBlock(block, v4Cidr(ipv4!)))) keys.push(v4);
+    if (v6 !== undefined && (block === undefined || isInBlock(block, v6Cidr(ipv6!)))) {
+      prefixes.push(v6);
     }
-    if (ipv6 === undefined) continue;
-    if (block !== undefined && !isInBlock(block, { family: 6, ...ipv6, length: 128 })) continue;
-    const member = { ...splitAddress(ipv6.high, ipv6.low), length: 128, exception: false };
-    v6.set(memberKey(member), member);
   }
-  return new SetPart(Float64Array.from(v4), [...v6.values()]);
+  return new SetPart(Float64Array.from(keys), prefixes);
 }
 
 /** Whether the block holds any address of the pod (N20, N23). */
 export function isPodInBlock(block: Block, { ipv4, ipv6 }: AddressPair): boolean {
   return (
     (ipv4 !== undefined && isInBlock(block, v4Cidr(ipv4))) ||
-    (ipv6 !== undefined && isInBlock(block, { family: 6, ...ipv6, length: 128 }))
+    (ipv6 !== undefined && isInBlock(block, v6Cidr(ipv6)))
   );
 }
 
@@ -124,4 +134,8 @@ function isInBlock({ cidr, except }: Block, address: Cidr): boolean {
 
 function v4Cidr(address: number): Cidr {
   return { family: 4, address, length: 32 };
+}
+
+function v6Cidr({ high, low }: AddressV6): Cidr {
+  return { family: 6, high, low, length: 128 };
 }

@@ -1,8 +1,7 @@
 import type { LabelSelector } from "../model/records.js";
 import type { Labels, NamespaceRecord, PodRecord } from "../model/records-pod.js";
 import { formatCidr } from "../model/cidr-format.js";
-import { hashText } from "./hash-text.js";
-import type { Block } from "./member-set.js";
+import { type Block, memberOf } from "./member-set.js";
 import {
   type Criteria,
   type PeerPod,
@@ -33,8 +32,8 @@ interface Namespace {
 }
 
 interface Entry {
+  readonly key: string;
   record: PodRecord;
-  readonly hash: number;
   /** Undefined while peers do not select it. */
   place: { readonly group: Group; readonly pod: PeerPod } | undefined;
 }
@@ -141,7 +140,7 @@ export class PodIndex {
       this.#pods.delete(key);
       return;
     }
-    const entry: Entry = known ?? { record, hash: hashText(key), place: undefined };
+    const entry: Entry = known ?? { key, record, place: undefined };
     if (known === undefined) this.#pods.set(key, entry);
     this.#move(entry, isPeer(record) ? record : undefined);
     entry.record = record;
@@ -151,10 +150,12 @@ export class PodIndex {
   #move(entry: Entry, record: PodRecord | undefined): void {
     const { place } = entry;
     const group = record && this.#group(record);
-    const isSame = place !== undefined && record !== undefined && isAlike(place.pod.record, record);
+    const isSame = place !== undefined && record !== undefined && isAlike(place.pod, record);
     // A pod that only changed its labels stays as it is in all sets that it does not leave.
     const pod =
-      isSame || record === undefined ? place?.pod : { record, hash: entry.hash, addresses: record };
+      isSame || record === undefined
+        ? place?.pod
+        : { ...memberOf(entry.key, record), namedPorts: record.namedPorts };
     if (place !== undefined && (place.group !== group || place.pod !== pod)) {
       place.group.pods.delete(place.pod);
       for (const selection of place.group.selections) {
@@ -260,13 +261,15 @@ function isPeer({ isHostNetwork, isCompleted, ipv4, ipv6 }: PodRecord): boolean 
   return !isHostNetwork && !isCompleted && (ipv4 !== undefined || ipv6 !== undefined);
 }
 
-/** Whether sets hold the two in the same way, labels aside. */
-function isAlike(a: PodRecord, b: PodRecord): boolean {
+/** Whether sets hold the pod in the same way as the record would be. */
+function isAlike({ addresses, namedPorts }: PeerPod, record: PodRecord): boolean {
+  const { ipv4, ipv6 } = addresses;
   return (
-    a.ipv4 === b.ipv4 &&
-    a.ipv6?.high === b.ipv6?.high &&
-    a.ipv6?.low === b.ipv6?.low &&
-    (a.namedPorts === b.namedPorts || JSON.stringify(a.namedPorts) === JSON.stringify(b.namedPorts))
+    ipv4 === record.ipv4 &&
+    ipv6?.high === record.ipv6?.high &&
+    ipv6?.low === record.ipv6?.low &&
+    (namedPorts === record.namedPorts ||
+      JSON.stringify(namedPorts) === JSON.stringify(record.namedPorts))
   );
 }
 

@@ -35,7 +35,10 @@ export function assembleRules(
   blocks: readonly PolicyBlock[],
   ownAddresses: readonly Cidr[],
 ): AssembledRules {
-  const ordered = [...blocks].sort((a, b) => compareText(orderKey(a.policy), orderKey(b.policy)));
+  const ordered = blocks
+    .map((block) => ({ block, key: orderKey(block.policy) }))
+    .sort((a, b) => compareText(a.key, b.key))
+    .map(({ block }) => block);
   const tier = (name: string) => ordered.filter(({ policy }) => tierOf(policy) === name);
   const networkPolicies = tier("NetworkPolicy");
   const enforcing = networkPolicies.filter(({ policy }) => policy.mode === "Enforce");
@@ -86,15 +89,25 @@ class OrderedRules {
   }
 
   add(parts: readonly RulePart[], resume = this.#rules.length + parts.length): void {
-    for (const { bitsLeft, policy, rule, ...part } of parts) {
-      for (const key of [...(part.from ?? []), ...(part.to ?? [])]) {
-        this.#sets.set(key, this.#sources.get(key)!);
-      }
+    for (const part of parts) {
+      for (const key of part.from ?? []) this.#sets.set(key, this.#sources.get(key)!);
+      for (const key of part.to ?? []) this.#sets.set(key, this.#sources.get(key)!);
+      // Field by field: copying the rest of an object takes ten times as long.
       this.#rules.push({
-        policy: this.#names.policy(policy),
-        rule: this.#names.rule(rule),
-        ...part,
-        next: this.#rules.length + bitsLeft,
+        policy: this.#names.policy(part.policy),
+        rule: this.#names.rule(part.rule),
+        action: part.action,
+        audit: part.audit,
+        isDefault: part.isDefault,
+        from: part.from,
+        to: part.to,
+        protocols: part.protocols,
+        traits: part.traits,
+        interfaces: part.interfaces,
+        rateLimit: part.rateLimit,
+        redirect: part.redirect,
+        logOneIn: part.logOneIn,
+        next: this.#rules.length + part.bitsLeft,
         resume,
       });
     }

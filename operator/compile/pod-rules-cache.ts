@@ -112,7 +112,8 @@ export class PodRulesCache implements PeerSets {
   block(policy: PodPolicyRecord): PolicyBlock {
     const versions = {
       localVersion: this.localPods.version,
-      namespacesVersion: this.index.namespacesVersion,
+      // A NetworkPolicy has its subjects in its own namespace, whatever the labels of that.
+      namespacesVersion: policy.kind === "NetworkPolicy" ? 0 : this.index.namespacesVersion,
     };
     const known = this.#blocks.get(policy);
     let subjects: readonly Subject[] | undefined;

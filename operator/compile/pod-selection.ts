@@ -1,11 +1,11 @@
 import type { LabelSelector } from "../model/records.js";
-import type { Labels, PodRecord, Transport } from "../model/records-pod.js";
+import type { Labels, NamedPort, Transport } from "../model/records-pod.js";
 import { type Block, isPodInBlock, type Member, MemberSet } from "./member-set.js";
 import { selectorMatches } from "./selectors.js";
 
 /** A pod that peers may select: on the pod network, with an address, not completed. */
 export interface PeerPod extends Member {
-  readonly record: PodRecord;
+  readonly namedPorts: readonly NamedPort[];
 }
 
 /** Pods of one namespace with the same labels: selectors cannot tell them apart. */
@@ -133,7 +133,7 @@ export class PortSplit {
 
   add(pod: PeerPod): void {
     if (this.#block !== undefined && !isPodInBlock(this.#block, pod.addresses)) return;
-    for (const { name, protocol, port } of pod.record.namedPorts) {
+    for (const { name, protocol, port } of pod.namedPorts) {
       if (name !== this.#name) continue;
       const at = `${protocol}/${port}`;
       let entry = this.#byPort.get(at);
@@ -148,7 +148,7 @@ export class PortSplit {
   }
 
   remove(pod: PeerPod): void {
-    for (const { name, protocol, port } of pod.record.namedPorts) {
+    for (const { name, protocol, port } of pod.namedPorts) {
       if (name !== this.#name) continue;
       const at = `${protocol}/${port}`;
       const entry = this.#byPort.get(at);
