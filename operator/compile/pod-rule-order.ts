@@ -194,7 +194,9 @@ function slotsOf(blocks: readonly PolicyBlock[], only?: Direction): readonly num
 function hasDirection(policy: PodPolicyRecord, direction: Direction): boolean {
   const rules = policy[direction];
   // C5: without rules a ClusterNetworkPolicy changes nothing.
-  return policy.kind === "NetworkPolicy" ? rules !== undefined : rules !== undefined && rules.length > 0;
+  return policy.kind === "NetworkPolicy"
+    ? rules !== undefined
+    : rules !== undefined && rules.length > 0;
 }
 
 function slotOf(subject: PolicyBlock["subjects"][number], direction: Direction): number {

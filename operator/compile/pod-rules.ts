@@ -72,7 +72,8 @@ export function compilePodRules(input: PodRulesInput, cache: PodRulesCache): Pod
   if (!isSame || cache.blockCount > policies.length) cache.retain(all);
   if (isSame) {
     const contents = contentsOf(last.sets, last.rules.contents);
-    if (contents !== last.rules.contents) cache.last = { ...last, rules: { ...last.rules, contents } };
+    if (contents !== last.rules.contents)
+      cache.last = { ...last, rules: { ...last.rules, contents } };
     return cache.last!.rules;
   }
   const { sets, ...assembled } = assembleRules(blocks, input.ownAddresses);

@@ -1,7 +1,11 @@
 /** The compiled rules of pods as what the oracle is compared with. */
 
 import type { LocalPod } from "../../operator/compile/local-pods.js";
-import { compilePodRules, type PodRules, type PodRulesInput } from "../../operator/compile/pod-rules.js";
+import {
+  compilePodRules,
+  type PodRules,
+  type PodRulesInput,
+} from "../../operator/compile/pod-rules.js";
 import { PodRulesCache } from "../../operator/compile/pod-rules-cache.js";
 import { formatAddress } from "../../operator/model/cidr-format.js";
 import type { Finding } from "../../operator/model/finding.js";

@@ -71,7 +71,12 @@ describe("random clusters, policies and packets", () => {
     assert.equal(findings.map(describeFinding).join("\n"), "");
     assert.equal(agreed, 40_000);
     for (const direction of ["ingress", "egress"]) {
-      for (const by of ["Admin denies", "Admin allows", "NetworkPolicy allows", "isolation denies"]) {
+      for (const by of [
+        "Admin denies",
+        "Admin allows",
+        "NetworkPolicy allows",
+        "isolation denies",
+      ]) {
         assert.ok((decided.get(`${direction} ${by}`) ?? 0) > 200, `${direction} ${by}`);
       }
       assert.ok((decided.get(`${direction} Baseline denies`) ?? 0) > 100);

@@ -1,6 +1,11 @@
 /** Compiled rules judged one by one and set by set: what classes and bitmaps must come to. */
 
-import { keyAddress, keyRest, restIsException, restLength } from "../../operator/compile/prefix-key.js";
+import {
+  keyAddress,
+  keyRest,
+  restIsException,
+  restLength,
+} from "../../operator/compile/prefix-key.js";
 import type { ProtocolBox, ProtocolProduct } from "../../operator/compile/protocol-boxes.js";
 import type { CompiledRule } from "../../operator/compile/rule-list.js";
 import type { SetContent, SetPart } from "../../operator/compile/set-content.js";
@@ -90,7 +95,9 @@ function accepts(protocols: ProtocolProduct, packet: WalkedPacket): boolean {
   const isIn = (ranges: readonly PortRange[] | undefined, value: number) =>
     ranges === undefined || ranges.some(({ start, end }) => value >= start && value <= end);
   if (box?.sourcePorts !== undefined) throw new Error("policies know no source ports");
-  return box !== undefined && isIn(box.destinationPorts, destinationPort) && isIn(box.details, detail);
+  return (
+    box !== undefined && isIn(box.destinationPorts, destinationPort) && isIn(box.details, detail)
+  );
 }
 
 /** Whether the set holds the address: in each part the longest prefix around it decides. */
