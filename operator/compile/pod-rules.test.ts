@@ -68,7 +68,7 @@ describe("isolation", () => {
       policies: [networkPolicy("x/deny", { podSelector: {}, policyTypes: ["Ingress"] })],
     });
     assert.equal(sources(one, "x/a"), "");
-    assert.equal(destinations(one, "x/a"), "ya yb yc za zb zc xc".split(" ").sort().join(" "));
+    assert.equal(destinations(one, "x/a"), "xc ya yb yc za zb zc");
     assert.equal(
       sources(one, "y/a"),
       ALL.filter((key) => key !== "y/a")
@@ -126,10 +126,7 @@ describe("isolation", () => {
         networkPolicy("x/p", { policyTypes: ["Egress"], ingress: [{ from: [pods("b")] }] }),
       ],
     });
-    assert.deepEqual(
-      [sources(one, "x/a"), destinations(one, "x/a")],
-      ["ya yb yc za zb zc xc".split(" ").sort().join(" "), ""],
-    );
+    assert.deepEqual([sources(one, "x/a"), destinations(one, "x/a")], ["xc ya yb yc za zb zc", ""]);
   });
 
   it("N7: a selector that is empty or absent selects all pods of the namespace", () => {

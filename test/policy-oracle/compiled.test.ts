@@ -97,7 +97,9 @@ describe("random clusters, policies and packets", () => {
 function plain({ contents, policyPods, fullNames, ...rest }: PodRules) {
   return {
     ...rest,
-    contents: [...contents].map(([key, content]) => [key, plainSet(content)]),
+    contents: [...contents]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, content]) => [key, plainSet(content)]),
     policyPods: [...policyPods],
     fullNames: [...fullNames],
   };
