@@ -135,7 +135,7 @@ class OrderedRules {
 /** One Drop for all pods that the same policies isolate in a direction, named by these (N2). */
 function isolationParts(
   blocks: readonly PolicyBlock[],
-  except: Readonly<Record<Direction, ReadonlySet<number>>> | undefined = undefined,
+  except?: Readonly<Record<Direction, ReadonlySet<number>>>,
 ): readonly RulePart[] {
   return DIRECTIONS.flatMap((direction) => {
     const policiesOf = new Map<number, string[]>();
