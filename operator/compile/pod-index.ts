@@ -55,6 +55,10 @@ export class PodIndex {
     return this.#namespacesVersion;
   }
 
+  get selectionCount(): number {
+    return this.#selections.size;
+  }
+
   /** With `kubernetes.io/metadata.name` (N16), also of a namespace that is not known (yet). */
   labelsOf(namespace: string): Labels {
     return this.#namespaces.get(namespace)?.labels ?? nameLabels(namespace);

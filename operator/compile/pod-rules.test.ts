@@ -575,6 +575,7 @@ describe("tiers", () => {
     const only = world({ policies: [clusterPolicy("p", { egress: rule(names) }), isolate] });
     assert.equal(destinations(only, "x/a"), "");
     assert.ok(!only.allows("x/a", "192.0.2.1"));
+    assert.ok(only.rules.rules.every(({ policy }) => policy !== "ClusterNetworkPolicy p"));
     const mixed = world({
       policies: [
         clusterPolicy("p", { egress: rule(names, { networks: ["192.0.2.0/24"] }) }),
@@ -734,6 +735,22 @@ describe("changes", () => {
       assert.deepEqual([after.contents.size, kept.map(([name]) => name)], [2, ["pods pod=c in x"]]);
       assert.equal(after.rules, first.rules);
     }
+  });
+
+  it("what no policy uses any more is forgotten, also what only other nodes' policies did", () => {
+    const cache = new PodRulesCache();
+    const elsewhere = networkPolicy("q/p", { ingress: [{ from: [pods("b")] }] });
+    const nodes = clusterPolicy("n", { egress: [{ action: "Deny", to: [{ nodes: {} }] }] });
+    const input = inputOf({ ...base, policies: [...policies, elsewhere, nodes] });
+    const sizes = () => [cache.blockCount, cache.index.selectionCount];
+    compilePodRules(input, cache);
+    assert.deepEqual(sizes(), [3, 1]);
+    const { networkPolicies, clusterNetworkPolicies } = input;
+    const without = { ...input, networkPolicies: networkPolicies.slice(0, 1) };
+    compilePodRules(without, cache);
+    assert.deepEqual(sizes(), [2, 1]);
+    compilePodRules({ ...without, networkPolicies: [] }, cache);
+    assert.deepEqual(sizes(), [clusterNetworkPolicies.length, 0]);
   });
 
   it("a number of a named port that comes and goes brings its rule and takes it away", () => {
