@@ -5,13 +5,13 @@ import { describe, it } from "node:test";
 import { compilePodRules, type PodRules } from "../../operator/compile/pod-rules.js";
 import { PodRulesCache } from "../../operator/compile/pod-rules-cache.js";
 import { memberKey, type SetContent } from "../../operator/compile/set-content.js";
-import type { Family } from "./address.js";
-import { compareWith } from "./compare.js";
+import type { Family } from "../policy-oracle/address.js";
+import { compareWith } from "../policy-oracle/compare.js";
 import { CompiledSubject } from "./compiled-subject.js";
-import { generateCase } from "./generate.js";
-import { describeFinding } from "./report.js";
-import { isDenied, loadSpecs, parseProbe, type Spec } from "./spec.js";
-import { inFamily, openSpec, type SpecState, takeStep } from "./spec-cluster.js";
+import { generateCase } from "../policy-oracle/generate.js";
+import { describeFinding } from "../policy-oracle/report.js";
+import { isDenied, loadSpecs, parseProbe, type Spec } from "../policy-oracle/spec.js";
+import { inFamily, openSpec, type SpecState, takeStep } from "../policy-oracle/spec-cluster.js";
 
 /** All pairs on which the rules of all nodes and the table differ, as `TCP 80 xa -> yb`. */
 async function differences(

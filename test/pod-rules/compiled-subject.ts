@@ -17,10 +17,10 @@ import type { Projection } from "../../operator/model/projection.js";
 import type { NodeRecord } from "../../operator/model/records.js";
 import type { ClusterRecord } from "../../operator/model/records-cluster.js";
 import { walkRules } from "../support/rule-walk.js";
-import { type Address, isSameAddress } from "./address.js";
-import { type Cluster, keyOf, type Node } from "./manifests.js";
-import { endsOf, localPods, nodeAddresses, type Packet } from "./packet.js";
-import type { PolicyAnswer, PolicySubject } from "./subject.js";
+import { type Address, isSameAddress } from "../policy-oracle/address.js";
+import { type Cluster, keyOf, type Node } from "../policy-oracle/manifests.js";
+import { endsOf, localPods, nodeAddresses, type Packet } from "../policy-oracle/packet.js";
+import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 
 const NUMBERS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1, ICMPv6: 58 } as const;
 
