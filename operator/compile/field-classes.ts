@@ -105,11 +105,16 @@ class ClassTable {
   }
 
   interfaces(): void {
-    for (const slot of new Set(this.#rules.flatMap(({ interfaces }) => interfaces))) {
-      this.classes[S.SECTION_INTERFACE + slot] = this.#classOf(
-        this.#accepting(({ interfaces }) => interfaces.includes(slot)),
-      );
-    }
+    // A node's pods have many slots, and many rules on each: once over the rules, not once for each slot.
+    const bySlot = new Map<number, RuleSet>();
+    this.#rules.forEach(({ interfaces }, rule) => {
+      for (const slot of interfaces) {
+        let set = bySlot.get(slot);
+        if (set === undefined) bySlot.set(slot, (set = emptyRuleSet()));
+        addRule(set, rule);
+      }
+    });
+    for (const [slot, set] of bySlot) this.classes[S.SECTION_INTERFACE + slot] = this.#classOf(set);
   }
 
   #accepting(accepts: (rule: CompiledRule) => boolean): RuleSet {

@@ -29,7 +29,7 @@ export function splitAddress(high: bigint, low: bigint): { prefix: number; rest:
 
 /** All IPv6 prefixes of all sets, those of /48 and longer by their /48. */
 export class V6Prefixes {
-  readonly #records = new Map<number, V6Prefix[]>();
+  readonly #records = new Map<number, V6Prefix[] | ByRest>();
   readonly #short: V6Prefix[] = [];
   #size = 0;
 
@@ -48,21 +48,34 @@ export class V6Prefixes {
 
   /** Adding what is there changes nothing. @returns whether something changed */
   add(added: V6Prefix): boolean {
-    const list = this.#listOf(added, true);
-    if (list.some((entry) => samePrefix(entry, added))) return false;
-    list.push(added);
+    const { prefix, rest } = added;
+    const record = this.#recordOf(added) ?? [];
+    const beside = Array.isArray(record) ? record : (record.get(rest) ?? []);
+    if (beside.some((entry) => samePrefix(entry, added))) return false;
+    beside.push(added);
     this.#size++;
+    if (!Array.isArray(record)) record.set(rest, beside);
+    else if (record !== this.#short) {
+      this.#records.set(prefix, record.length > FEW ? byRest(record) : record);
+    }
     return true;
   }
 
   /** @returns whether it was there */
   remove(removed: V6Prefix): boolean {
-    const list = this.#listOf(removed, false);
-    const at = list.findIndex((entry) => samePrefix(entry, removed));
+    const { prefix, rest } = removed;
+    const record = this.#recordOf(removed) ?? [];
+    const beside = Array.isArray(record) ? record : (record.get(rest) ?? []);
+    const at = beside.findIndex((entry) => samePrefix(entry, removed));
     if (at < 0) return false;
-    list.splice(at, 1);
+    beside.splice(at, 1);
     this.#size--;
-    if (list.length === 0 && list !== this.#short) this.#records.delete(removed.prefix);
+    if (beside.length > 0 || record === this.#short) return true;
+    if (Array.isArray(record)) this.#records.delete(prefix);
+    else {
+      record.delete(rest);
+      if (record.size === 0) this.#records.delete(prefix);
+    }
     return true;
   }
 
@@ -87,7 +100,7 @@ export class V6Prefixes {
    */
   recordRuns(prefix: number, background: ClassId, classes: ClassSteps): V6Runs<bigint> {
     return sweep(
-      [...(this.#records.get(prefix) ?? [])].sort(inSweepOrder),
+      prefixesOf(this.#records.get(prefix)).sort(inSweepOrder),
       ({ rest }) => rest,
       ({ length }) => 1n << BigInt(128 - length),
       0n,
@@ -98,14 +111,31 @@ export class V6Prefixes {
     );
   }
 
-  #listOf({ prefix, length }: V6Prefix, create: boolean): V6Prefix[] {
-    if (length < RECORD_LENGTH) return this.#short;
-    const list = this.#records.get(prefix);
-    if (list !== undefined) return list;
-    const created: V6Prefix[] = [];
-    if (create) this.#records.set(prefix, created);
-    return created;
+  #recordOf({ prefix, length }: V6Prefix): V6Prefix[] | ByRest | undefined {
+    return length < RECORD_LENGTH ? this.#short : this.#records.get(prefix);
   }
+}
+
+/**
+ * More prefixes than this in one /48 are kept by their lower bits: all pods of a cluster may be in one /48, each with a
+ * prefix for every set that holds it.
+ */
+const FEW = 32;
+
+type ByRest = Map<bigint, V6Prefix[]>;
+
+function prefixesOf(record: V6Prefix[] | ByRest = []): V6Prefix[] {
+  return Array.isArray(record) ? [...record] : [...record.values()].flat();
+}
+
+function byRest(prefixes: readonly V6Prefix[]): ByRest {
+  const map: ByRest = new Map();
+  for (const entry of prefixes) {
+    const same = map.get(entry.rest);
+    if (same === undefined) map.set(entry.rest, [entry]);
+    else same.push(entry);
+  }
+  return map;
 }
 
 /** Class of the run that holds `at`. */
