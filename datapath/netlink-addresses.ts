@@ -8,6 +8,7 @@ import {
   encodeAddress,
   Family,
   formatAddress,
+  namesByNumber,
   u32Attribute,
 } from "./netlink-attributes.js";
 import { unlessRefused } from "./netlink-failure.js";
@@ -24,9 +25,7 @@ const AddressFlag = { nodad: 0x02, noPrefixRoute: 0x200 } as const;
 /** Where an address or a route is valid, by its number in the kernel. */
 export const Scope = { global: 0, site: 200, link: 253, host: 254 } as const;
 export type ScopeName = keyof typeof Scope;
-const scopeNames = new Map(
-  Object.entries(Scope).map(([name, number]) => [number, name as ScopeName]),
-);
+const scopeNames = namesByNumber(Scope);
 
 export function scopeName(number: number): ScopeName | "other" {
   return scopeNames.get(number) ?? "other";
@@ -99,8 +98,7 @@ export function replaceAddress(index: IfIndex, address: NewAddress): void {
 
 function writeAddress(index: IfIndex, wanted: NewAddress, mode: number): void {
   const { address, length, nodad = false, noPrefixRoute = false, scope = "global" } = wanted;
-  const flags =
-    (nodad ? AddressFlag.nodad : 0) | (noPrefixRoute ? AddressFlag.noPrefixRoute : 0);
+  const flags = (nodad ? AddressFlag.nodad : 0) | (noPrefixRoute ? AddressFlag.noPrefixRoute : 0);
   const payload = Buffer.concat([
     encodeOwnAddress(index, address, length, Scope[scope]),
     u32Attribute(IfAddress.flags, flags, "flags"),

@@ -8,6 +8,14 @@ const headerBytes = 4;
 const nestedFlag = 0x8000;
 const longestInterfaceName = 15;
 
+/** The other way round: constants by number. */
+export function namesByNumber<Name extends string>(
+  numbers: Readonly<Record<Name, number>>,
+): ReadonlyMap<number, Name> {
+  const entries = Object.entries(numbers) as [Name, number][];
+  return new Map(entries.map(([name, number]) => [number, name]));
+}
+
 /** One attribute of a request, with its header and padding. */
 export function attribute(type: number, value: Uint8Array): Buffer {
   const length = headerBytes + value.length;
@@ -74,7 +82,8 @@ export function checkInterfaceName(name: string): string {
 
 /** @throws SluiceError SLUICE_BAD_VALUE unless it is written like `02:00:00:00:00:01` */
 export function encodeMac(mac: string): Buffer {
-  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) return Buffer.from(mac.replaceAll(":", ""), "hex");
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac))
+    return Buffer.from(mac.replaceAll(":", ""), "hex");
   throw bad(`${JSON.stringify(mac)} is no MAC address`, "Write it like 02:00:00:00:00:01");
 }
 

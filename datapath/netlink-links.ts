@@ -37,11 +37,11 @@ export interface VethEndOptions {
   readonly rxQueues?: number | undefined;
   /** Default 1. */
   readonly txQueues?: number | undefined;
-  /** Whether it is set up at once; default false. */
-  readonly isUp?: boolean | undefined;
 }
 
 export interface CreateVethOptions extends VethEndOptions {
+  /** Whether this end is set up at once; default false. The kernel refuses that for the other end. */
+  readonly isUp?: boolean | undefined;
   /** Bytes of payload, of both ends. */
   readonly mtu: number;
   readonly peer: VethEndOptions & {
@@ -64,7 +64,7 @@ export function createVeth(options: CreateVethOptions): NetworkInterface {
   const fd = typeof netns === "string" ? openNetns(netns) : netns;
   try {
     const peerAttributes = [
-      ifInfo(0, peer.isUp),
+      ifInfo(0),
       ...vethEnd(peer, mtu),
       ...(fd === undefined ? [] : [u32Attribute(Ifla.netnsFd, fd, "descriptor")]),
     ];

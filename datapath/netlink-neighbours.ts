@@ -9,6 +9,7 @@ import {
   Family,
   formatAddress,
   formatMac,
+  namesByNumber,
   u32Attribute,
 } from "./netlink-attributes.js";
 import { unlessRefused } from "./netlink-failure.js";
@@ -33,9 +34,7 @@ export const NeighbourState = {
   permanent: 0x80,
 } as const;
 export type NeighbourStateName = keyof typeof NeighbourState;
-const stateNames = new Map(
-  Object.entries(NeighbourState).map(([name, bit]) => [bit, name as NeighbourStateName]),
-);
+const stateNames = namesByNumber(NeighbourState);
 
 /** What the kernel knows about an address on the wire of an interface. */
 export interface NeighbourEntry {
@@ -130,8 +129,8 @@ export function listNeighbours(device?: IfIndex): readonly NeighbourEntry[] {
   return [Family.inet, Family.inet6].flatMap((family) => {
     const payload = Buffer.concat([neighbourHeader(family, 0, 0, 0), ...filter]);
     const tried = "list the neighbours";
-    return request(RouteMessage.getNeighbour, MessageFlag.dump, payload, tried).flatMap(
-      (message) => parseNeighbour(message.payload),
+    return request(RouteMessage.getNeighbour, MessageFlag.dump, payload, tried).flatMap((message) =>
+      parseNeighbour(message.payload),
     );
   });
 }

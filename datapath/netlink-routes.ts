@@ -10,6 +10,7 @@ import {
   encodePrefix,
   Family,
   formatAddress,
+  namesByNumber,
   nested,
   u32Attribute,
 } from "./netlink-attributes.js";
@@ -52,9 +53,7 @@ const RouteTypes = {
   throw: 9,
 } as const;
 export type RouteType = keyof typeof RouteTypes;
-const typeNames = new Map(
-  Object.entries(RouteTypes).map(([name, number]) => [number, name as RouteType]),
-);
+const typeNames = namesByNumber(RouteTypes);
 
 /** A route as the kernel lists it; one with several next hops is listed once for each. */
 export interface Route {
