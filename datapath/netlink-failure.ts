@@ -26,7 +26,7 @@ const remedies: ReadonlyMap<number, string> = new Map([
 /** Positive errno that an answer ends with; 0 when the request was met, or the answer goes on. */
 export function refusalErrno({ type, payload }: NetlinkMessage): number {
   const hasErrno = type === ControlType.error || type === ControlType.done;
-  return hasErrno && payload.length >= 4 ? -payload.readInt32LE() : 0;
+  return hasErrno && payload.length >= 4 ? Math.abs(payload.readInt32LE()) : 0;
 }
 
 /**

@@ -8,13 +8,13 @@ import {
   replaceAddress,
 } from "../../datapath/netlink-addresses.js";
 import { createVeth } from "../../datapath/netlink-links.js";
-import { ipJson, pick } from "../support/iproute.js";
+import { ipObject, pick } from "../support/iproute.js";
 import { localWire } from "../support/local-wire.js";
 import type { Namespace } from "../support/netns.js";
 import { withNamespaces } from "../support/netns.js";
 
 const shown = (node: Namespace, name: string) =>
-  (ipJson(node, "address", "show", name)[0]?.addr_info as Record<string, unknown>[])
+  (ipObject(node, "address", "show", name).addr_info as Record<string, unknown>[])
     .filter((address) => address.scope !== "link" || address.family === "inet")
     .map((address) => pick(address, "local", "prefixlen", "scope", "nodad", "noprefixroute"));
 

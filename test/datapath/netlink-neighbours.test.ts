@@ -7,7 +7,7 @@ import {
   listNeighbours,
   replaceNeighbour,
 } from "../../datapath/netlink-neighbours.js";
-import { ipJson, pick } from "../support/iproute.js";
+import { ipObject, pick } from "../support/iproute.js";
 import { localWire } from "../support/local-wire.js";
 import { withNamespaces } from "../support/netns.js";
 
@@ -25,7 +25,7 @@ test("permanent neighbours of both families are written as ip shows them", async
         assert.throws(() => addNeighbour({ device, address, mac, state: "permanent" }), /EEXIST/);
         replaceNeighbour({ device, address, mac, state: "permanent" });
         replaceNeighbour({ device: other, address, mac, state: "stale" });
-        const [shown] = ipJson(node, "neigh", "show", address, "dev", "a");
+        const shown = ipObject(node, "neigh", "show", address, "dev", "a");
         assert.deepEqual(pick(shown, "dst", "lladdr", "state"), {
           dst: address,
           lladdr: mac,

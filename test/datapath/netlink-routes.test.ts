@@ -4,7 +4,7 @@ import type { IfIndex } from "../../datapath/handles.js";
 import { addAddress } from "../../datapath/netlink-addresses.js";
 import type { NewRoute } from "../../datapath/netlink-routes.js";
 import { addRoute, deleteRoute, listRoutes, replaceRoute } from "../../datapath/netlink-routes.js";
-import { ipJson, pick } from "../support/iproute.js";
+import { ipJson, ipObject, pick } from "../support/iproute.js";
 import { localWire } from "../support/local-wire.js";
 import type { Lab, Namespace } from "../support/netns.js";
 import { withNamespaces } from "../support/netns.js";
@@ -221,8 +221,8 @@ test("a pod's default route by a link-local gateway, IPv4 by way of IPv6 too", a
     });
     assert.equal(shown(node, "-4", "default")[0]?.gateway, "169.254.1.1");
     assert.equal(shown(node, "-6", "default")[0]?.gateway, "fe80::1");
-    const [via] = ipJson(node, "-4", "route", "show", "10.0.0.0/8");
-    assert.deepEqual(via?.via, { family: "inet6", host: "fe80::1" });
+    const via = ipObject(node, "-4", "route", "show", "10.0.0.0/8");
+    assert.deepEqual(via.via, { family: "inet6", host: "fe80::1" });
   });
 });
 

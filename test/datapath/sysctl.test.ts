@@ -39,15 +39,8 @@ test("what is no network parameter is refused, and nothing is written elsewhere"
     "/proc/sys/kernel/panic",
     "",
   ]) {
-    assert.throws(
-      () => setSysctl(name, before.trim()),
-      (error: { code?: string }) => {
-        return error.code === "SLUICE_BAD_VALUE" || error.code === "SLUICE_SYSCTL_FAILED";
-      },
-    );
+    assert.throws(() => setSysctl(name, before), { code: "SLUICE_BAD_VALUE" }, name);
   }
-  assert.throws(() => setSysctl("kernel.panic", 1), { code: "SLUICE_BAD_VALUE" });
-  assert.throws(() => setSysctl("net.//.//.kernel.panic", 1), { code: "SLUICE_BAD_VALUE" });
   assert.equal(readFileSync("/proc/sys/kernel/panic", "utf8"), before);
   assert.throws(() => setSysctl("net.ipv4.conf.slt-none.rp_filter", 0), {
     code: "SLUICE_SYSCTL_FAILED",
