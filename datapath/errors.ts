@@ -76,6 +76,8 @@ const datapathCodes = {
   SLUICE_RING_FAILED: "Check that the map is a ring buffer, and close the reader once only",
   SLUICE_NETLINK_FAILED: "Check that this process may open netlink sockets (seccomp, namespaces)",
   SLUICE_NETNS_FAILED: "Check that the namespace exists (ip netns) and that CAP_SYS_ADMIN is held",
+  SLUICE_SYSCTL_FAILED:
+    "Check the name (sysctl -a), and that /proc/sys is mounted writable and this process is root",
   SLUICE_SYSTEM_CALL: "Check the limits on memory and open files; sluicectl doctor shows the rest",
 } as const satisfies Record<SluiceErrorCode, string>;
 
@@ -112,6 +114,7 @@ export class SystemError extends Error {
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   EINTR: 4,
   E2BIG: 7,
   EBADF: 9,
@@ -125,7 +128,11 @@ export const Errno = {
   ENOSPC: 28,
   ERANGE: 34,
   EOPNOTSUPP: 95,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
+  ENETUNREACH: 101,
   ENOBUFS: 105,
+  EHOSTUNREACH: 113,
   ESTALE: 116,
   /** Internal to the kernel, but bpf(2) lets it out when a map type has no batch operations. */
   ENOTSUPP: 524,

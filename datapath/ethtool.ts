@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import koffi from "koffi";
 import type { KoffiFunc } from "koffi";
+import { describeMissing } from "./capabilities.js";
 import { lastError, libc } from "./libc.js";
 import { Errno, datapathError } from "./errors.js";
 
@@ -17,6 +18,8 @@ const siocEthtool = 0x8946;
 const Command = {
   getSettings: 0x01,
   getDriver: 0x03,
+  getGro: 0x2b,
+  setGro: 0x2c,
   getRxFlowIndirection: 0x38,
   getChannels: 0x3c,
 } as const;
@@ -53,7 +56,7 @@ const closeOnExec = 0o2000000;
  * filled in.
  *
  * @returns false when the driver does not have the command
- * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_SYSTEM_CALL
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_SYSTEM_CALL
  */
 function ask(name: string, command: number, data: Buffer): boolean {
   const fd = libc().socket(inet, datagram | closeOnExec, 0);
@@ -66,6 +69,11 @@ function ask(name: string, command: number, data: Buffer): boolean {
     if (ioctl()(fd, siocEthtool, { name, data, rest: [] }) === 0) return true;
     const cause = lastError("ioctl");
     if (cause.errno === Errno.EOPNOTSUPP || cause.errno === Errno.EINVAL) return false;
+    const missing = cause.errno === Errno.EPERM ? describeMissing(["CAP_NET_ADMIN"]) : undefined;
+    if (missing !== undefined) {
+      const problem = `cannot change the driver of ${name}: ${missing}`;
+      throw datapathError("SLUICE_NO_CAPABILITY", problem, { cause });
+    }
     const code = cause.errno === Errno.ENODEV ? "SLUICE_NO_INTERFACE" : "SLUICE_SYSTEM_CALL";
     throw datapathError(code, `cannot ask the driver of ${name}: ${cause.code}`, { cause });
   } finally {
@@ -114,4 +122,25 @@ export function rssQueues(name: string): number | undefined {
   const queues = new Set<number>();
   for (let entry = 0; entry < size; entry++) queues.add(table.readUInt32LE(8 + 4 * entry));
   return queues.size;
+}
+
+/** Whether packets of a flow are merged on receipt; undefined when the driver has no say in it. */
+export function hasGro(name: string): boolean | undefined {
+  const value = Buffer.alloc(8);
+  return ask(name, Command.getGro, value) ? value.readUInt32LE(4) !== 0 : undefined;
+}
+
+/**
+ * Has packets of a flow merged on receipt, or not. On a veth this also makes it receive by NAPI, as
+ * packets redirected to it from XDP need.
+ *
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_SYSTEM_CALL
+ */
+export function setGro(name: string, isOn: boolean): void {
+  const value = Buffer.alloc(8);
+  value.writeUInt32LE(isOn ? 1 : 0, 4);
+  if (ask(name, Command.setGro, value)) return;
+  throw datapathError("SLUICE_SYSTEM_CALL", `the driver of ${name} cannot switch GRO`, {
+    remedy: "Leave GRO of this interface as it is",
+  });
 }

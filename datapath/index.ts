@@ -68,20 +68,50 @@ export {
   XdpAction,
 } from "./test-run.js";
 export type { XdpContext } from "./xdp-context.js";
-export type {
-  DefaultRoute,
-  InterfaceAddress,
-  InterfaceXdp,
-  NetworkInterface,
-} from "./netlink.js";
+export type { InterfaceXdp, NetworkInterface } from "./netlink.js";
 export {
   InterfaceFlag,
   interfaceByIndex,
   interfaceByName,
-  listAddresses,
-  listDefaultRoutes,
+  interfaceByName as linkByName,
   listInterfaces,
 } from "./netlink.js";
+export type { CreateVethOptions, LinkChange, VethEndOptions } from "./netlink-links.js";
+export { changeLink, createVeth, deleteLink, setLinkDown, setLinkUp } from "./netlink-links.js";
+export type { CreateVxlanOptions } from "./netlink-vxlan.js";
+export { createVxlan } from "./netlink-vxlan.js";
+export type { InterfaceAddress, NewAddress, ScopeName } from "./netlink-addresses.js";
+export {
+  addAddress,
+  deleteAddress,
+  listAddresses,
+  replaceAddress,
+} from "./netlink-addresses.js";
+export type { DefaultRoute, NewRoute, Route, RouteFilter, RouteType } from "./netlink-routes.js";
+export {
+  addRoute,
+  deleteRoute,
+  listDefaultRoutes,
+  listRoutes,
+  replaceRoute,
+} from "./netlink-routes.js";
+export type { NeighbourEntry, NeighbourStateName, NewNeighbour } from "./netlink-neighbours.js";
+export {
+  addNeighbour,
+  deleteNeighbour,
+  listNeighbours,
+  replaceNeighbour,
+} from "./netlink-neighbours.js";
+export type { FdbEntry } from "./netlink-fdb.js";
+export {
+  appendFdbEntry,
+  deleteFdbEntry,
+  floodMac,
+  listFdb,
+  replaceFdbEntry,
+} from "./netlink-fdb.js";
+export { hasGro, setGro } from "./ethtool.js";
+export { getSysctl, setSysctl } from "./sysctl.js";
 export type { InterfaceEvent, InterfaceWatch } from "./netlink-watch.js";
 export { watchInterfaces } from "./netlink-watch.js";
 export { netnsPath, withNetns } from "./netns.js";

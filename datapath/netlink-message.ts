@@ -4,8 +4,22 @@ const attributeHeader = 4;
 /** Bits of an attribute type that are flags (nested, byte order) and not the type. */
 const attributeTypeMask = 0x3fff;
 
-/** `NLM_F_…` bits of a message. */
-export const MessageFlag = { request: 1, dump: 0x300, dumpInterrupted: 0x10 } as const;
+/** `NLM_F_…` bits of a message; those of a change and of an answer mean other things than of a dump. */
+export const MessageFlag = {
+  request: 1,
+  acknowledge: 4,
+  dump: 0x300,
+  dumpInterrupted: 0x10,
+  /** Put it in the place of what is there. */
+  replace: 0x100,
+  /** Refuse when it is there. */
+  exclusive: 0x200,
+  create: 0x400,
+  /** Put it behind what is there. */
+  append: 0x800,
+  /** Of an answer: attributes with the kernel's reason follow. */
+  hasReason: 0x200,
+} as const;
 /** Message types that netlink itself uses. */
 export const ControlType = { error: 2, done: 3, overrun: 4 } as const;
 
@@ -63,7 +77,7 @@ export function attributeString(attributes: Attributes, type: number): string | 
   return bytes.toString("utf8", 0, end < 0 ? bytes.length : end);
 }
 
-/** A request: header and the family's fixed header, without attributes. */
+/** A request: header, and the family's fixed header with its attributes. */
 export function encodeRequest(
   type: number,
   flags: number,

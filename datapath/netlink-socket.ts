@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
-import { datapathError, Errno, SystemError } from "./errors.js";
+import { datapathError, Errno } from "./errors.js";
 import { lastError, libc } from "./libc.js";
+import { refusal, refusalErrno } from "./netlink-failure.js";
 import type { NetlinkMessage } from "./netlink-message.js";
 import { ControlType, encodeRequest, MessageFlag, parseMessages } from "./netlink-message.js";
 
@@ -9,6 +10,9 @@ const typeRaw = 3;
 const cloexec = 0o2000000;
 const nonblock = 0o4000;
 const protocolRoute = 0;
+const levelNetlink = 270;
+/** `NETLINK_…` socket options. Since Linux 4.20, so every kernel that Sluice runs on has them. */
+const Option = { shortAnswers: 10, reasons: 11, strictChecks: 12 } as const;
 /** The kernel fills dumps in pieces of up to 32 KiB. */
 const receiveBytes = 65536;
 const maxDumpAttempts = 8;
@@ -50,28 +54,43 @@ export function receive(fd: number): readonly NetlinkMessage[] | undefined {
   throw failed("cannot read a netlink socket", cause);
 }
 
+/** A routing socket that says why it refuses, and lists only what the request asks for. */
+function openForRequests(): number {
+  const fd = openNetlink();
+  const isOn = Buffer.from([1, 0, 0, 0]);
+  for (const option of Object.values(Option)) {
+    if (libc().setsockopt(fd, levelNetlink, option, isOn, isOn.length) === 0) continue;
+    const cause = lastError("setsockopt");
+    closeSync(fd);
+    throw failed("cannot set up a netlink socket", cause);
+  }
+  return fd;
+}
+
 /**
  * Sends one request and reads its whole answer. A list that changed while it was dumped is asked for
  * again, so what comes back is consistent.
  *
- * @param what for the error message
- * @throws SluiceError SLUICE_NETLINK_FAILED, its cause a SystemError with the kernel's errno
+ * @param payload the family's fixed header and its attributes
+ * @param tried for the error message, as in "cannot …": `list the interfaces`
+ * @throws SluiceError SLUICE_NETLINK_FAILED, its cause a SystemError with the kernel's errno;
+ *   SLUICE_NO_CAPABILITY
  */
 export function request(
   type: number,
   flags: number,
   payload: Uint8Array,
-  what: string,
+  tried: string,
 ): readonly NetlinkMessage[] {
-  const fd = openNetlink();
+  const fd = openForRequests();
   try {
     for (let attempt = 1; attempt <= maxDumpAttempts; attempt++) {
-      const answer = exchange(fd, encodeRequest(type, flags, attempt, payload), attempt, what);
+      const answer = exchange(fd, encodeRequest(type, flags, attempt, payload), attempt, tried);
       if (answer !== undefined) return answer;
     }
     throw datapathError(
       "SLUICE_NETLINK_FAILED",
-      `the list of ${what} changed ${maxDumpAttempts} times while it was read`,
+      `cannot ${tried}: the list changed ${maxDumpAttempts} times while it was read`,
       { remedy: "Try again" },
     );
   } finally {
@@ -79,30 +98,49 @@ export function request(
   }
 }
 
+/**
+ * Asks for a change and waits until the kernel has made it.
+ *
+ * @param flags how it treats what is there already: `MessageFlag` create, exclusive, replace, append
+ * @param payload the family's fixed header and its attributes
+ * @param tried for the error message, as in "cannot …": `delete interface eth0`
+ * @throws SluiceError SLUICE_NETLINK_FAILED, its cause a SystemError with the kernel's errno;
+ *   SLUICE_NO_CAPABILITY
+ */
+export function change(type: number, flags: number, payload: Uint8Array, tried: string): void {
+  request(type, flags | MessageFlag.acknowledge, payload, tried);
+}
+
 /** The answer to a request; undefined when it was interrupted by a change. */
 function exchange(
   fd: number,
   bytes: Buffer,
   sequence: number,
-  what: string,
+  tried: string,
 ): readonly NetlinkMessage[] | undefined {
   if (libc().send(fd, bytes, bytes.length, 0) < 0) {
-    throw failed(`cannot ask for ${what}`, lastError("send"));
+    throw failed(`cannot ${tried}`, lastError("send"));
   }
-  const isDump = (bytes.readUInt16LE(6) & MessageFlag.dump) !== 0;
+  const flags = bytes.readUInt16LE(6);
+  // A list ends with a message of its own, and a change with the acknowledgement.
+  const isSingle = (flags & (MessageFlag.dump | MessageFlag.acknowledge)) === 0;
   const answer: NetlinkMessage[] = [];
   let isInterrupted = false;
   for (;;) {
-    for (const message of receive(fd) ?? []) {
+    const messages = receive(fd);
+    if (messages === undefined) {
+      throw datapathError("SLUICE_NETLINK_FAILED", `cannot ${tried}: the kernel's answer is lost`, {
+        remedy: "The kernel is short of memory; try again",
+      });
+    }
+    for (const message of messages) {
       if (message.sequence !== sequence) continue;
       if ((message.flags & MessageFlag.dumpInterrupted) !== 0) isInterrupted = true;
-      if (message.type === ControlType.error) {
-        const cause = new SystemError("netlink", -message.payload.readInt32LE());
-        throw failed(`cannot ask for ${what}: ${cause.code}`, cause);
-      }
+      if (refusalErrno(message) !== 0) throw refusal(message, tried);
       if (message.type === ControlType.done) return isInterrupted ? undefined : answer;
+      if (message.type === ControlType.error) return answer;
       answer.push(message);
-      if (!isDump) return answer;
+      if (isSingle) return answer;
     }
   }
 }

@@ -26,7 +26,7 @@ export function withNetns<T>(target: string | number, work: () => T): T {
   const home = openSync("/proc/thread-self/ns/net", "r");
   let there: number | undefined;
   try {
-    there = typeof target === "number" ? target : openNamespace(target);
+    there = typeof target === "number" ? target : openNetns(target);
     enter(there, target);
     try {
       const result = work();
@@ -59,7 +59,12 @@ function startThreadPool(): void {
   access("/", () => {});
 }
 
-function openNamespace(path: string): number {
+/**
+ * Opens a namespace; the caller closes it.
+ *
+ * @throws SluiceError SLUICE_NETNS_FAILED
+ */
+export function openNetns(path: string): number {
   try {
     return openSync(path, "r");
   } catch (cause) {

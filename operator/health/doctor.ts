@@ -1,10 +1,7 @@
 import { availableParallelism } from "node:os";
 import { missingCapabilities } from "../../datapath/capabilities.js";
-import {
-  listDefaultRoutes,
-  listInterfaces,
-  type NetworkInterface,
-} from "../../datapath/netlink.js";
+import { listInterfaces, type NetworkInterface } from "../../datapath/netlink.js";
+import { listDefaultRoutes } from "../../datapath/netlink-routes.js";
 import { defaultBpffs } from "../../datapath/pin.js";
 import { type Answer, type KernelReport, probeKernel } from "../../datapath/probe.js";
 import { SluiceError } from "../errors.js";

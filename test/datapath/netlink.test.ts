@@ -4,10 +4,10 @@ import {
   InterfaceFlag,
   interfaceByIndex,
   interfaceByName,
-  listAddresses,
-  listDefaultRoutes,
   listInterfaces,
 } from "../../datapath/netlink.js";
+import { listAddresses } from "../../datapath/netlink-addresses.js";
+import { listDefaultRoutes } from "../../datapath/netlink-routes.js";
 import type { InterfaceEvent } from "../../datapath/netlink-watch.js";
 import { watchInterfaces } from "../../datapath/netlink-watch.js";
 import { withNamespaces } from "../support/netns.js";
@@ -62,7 +62,7 @@ test("addresses are listed with family, prefix and scope", async () => {
       { namespace: node, name: "eth0", addresses: ["192.0.2.1/24", "2001:db8::1/64"] },
       { namespace: other, name: "eth0" },
     );
-    const found = node.enter(listAddresses).filter((address) => address.index === index);
+    const found = node.enter(() => listAddresses()).filter((address) => address.index === index);
     assert.deepEqual(
       found.filter(({ scope }) => scope === "global"),
       [

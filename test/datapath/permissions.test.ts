@@ -77,3 +77,27 @@ test("a namespace cannot be entered without CAP_SYS_ADMIN, and that is said", as
     assert.match(said, /^SLUICE_NO_CAPABILITY: cannot enter network namespace .*CAP_SYS_ADMIN/);
   });
 });
+
+test("interfaces and their drivers cannot be changed without CAP_NET_ADMIN, and that is said", async () => {
+  await withNamespaces((lab) => {
+    const { path } = lab.namespace("node");
+    const said = runWithout(
+      ["net_admin"],
+      "const attempt = (work) => { try { work(); } catch (e) { codeOf(e); } };",
+      `d.withNetns(${JSON.stringify(path)}, () => {`,
+      "  attempt(() => d.createVeth({ name: 'a', mtu: 1500, peer: { name: 'b' } }));",
+      "  attempt(() => d.replaceRoute({ destination: '10.0.0.0/8', device: 1 }));",
+      "  attempt(() => d.setGro('lo', false));",
+      "  console.log(d.linkByName('lo').index, d.listRoutes().length);",
+      "});",
+    );
+    const lacks = "this process lacks CAP_NET_ADMIN";
+    assert.match(
+      said,
+      new RegExp(`^SLUICE_NO_CAPABILITY: cannot create veth pair .*${lacks}`, "m"),
+    );
+    assert.match(said, new RegExp(`^SLUICE_NO_CAPABILITY: cannot add route .*${lacks}`, "m"));
+    assert.match(said, new RegExp(`^SLUICE_NO_CAPABILITY: cannot .* driver of lo: ${lacks}`, "m"));
+    assert.match(said, /^1 0$/m);
+  });
+});
