@@ -25,12 +25,13 @@ export class AddressPool {
   #rings: readonly AddressRing[] = [];
   /** All addresses that are given out, also those of podCIDRs that the node had before. */
   readonly #held = new Set<string>();
-  readonly #resume = new Map<string, AddressNumber>();
+  /** Addresses given out last by rings that are gone, or by an earlier process. */
+  readonly #lastTaken = new Set<string>();
 
   /** Addresses given out before stay so, whatever the podCIDRs are now. */
   setCidrs(cidrs: readonly Cidr[]): void {
     const known = new Map(this.#rings.map((ring) => [formatCidr(ring.cidr), ring]));
-    for (const [text, ring] of known) this.#resume.set(text, ring.last);
+    for (const text of this.cursors()) this.#lastTaken.add(text);
     this.#rings = cidrs.map((cidr) => known.get(formatCidr(cidr)) ?? this.#openRing(cidr));
   }
 
@@ -40,8 +41,10 @@ export class AddressPool {
       const address = readNumber(text);
       if (address?.family === cidr.family) ring.reserve(address.number);
     }
-    const last = this.#resume.get(formatCidr(cidr));
-    if (last !== undefined) ring.resumeAfter(last);
+    for (const text of this.#lastTaken) {
+      const address = readNumber(text);
+      if (address?.family === cidr.family) ring.resumeAfter(address.number);
+    }
     return ring;
   }
 
@@ -146,11 +149,12 @@ export class AddressPool {
   /** The addresses given out last, one for each podCIDR, for {@link resumeAfter} of a later process. */
   cursors(): readonly string[] {
     return this.#rings
-      .filter(({ last, includes: _, ...ring }) => ring !== undefined && last >= 0n)
+      .filter((ring) => ring.includes(ring.last))
       .map(({ last, cidr }) => formatNumber(last, cidr.family));
   }
 
   resumeAfter(text: string): void {
+    this.#lastTaken.add(text);
     this.#eachRing(text, (ring, number) => ring.resumeAfter(number));
   }
 

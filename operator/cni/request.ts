@@ -26,7 +26,7 @@ export interface AttachmentVariables extends AttachmentId {
 }
 
 /** The alias of a link holds it: `operator/cni/link-alias.ts`. */
-const longestContainerId = 128;
+const longestContainerId = 96;
 const containerIdPattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** `dev_valid_name` of the kernel, and what the specification refuses besides. */
 const ifNamePattern = /^(?!\.{1,2}$)[^/:\s\0]{1,15}$/;
