@@ -125,7 +125,10 @@ export class AddressPool {
       return text;
     }
     const full = this.#of(family).map(({ cidr, used }) => `${formatCidr(cidr)} (${used} in use)`);
-    throw cniError("SLUICE_CNI_NO_ADDRESS", `no IPv${family} address is free in ${full.join(", ")}`);
+    throw cniError(
+      "SLUICE_CNI_NO_ADDRESS",
+      `no IPv${family} address is free in ${full.join(", ")}`,
+    );
   }
 
   /** Marks the addresses of an interface that was there before; false when another one has one of them. */

@@ -43,5 +43,7 @@ export function fileNameOf(id: AttachmentId): string {
 }
 
 function digest(purpose: string, id: AttachmentId): string {
-  return createHash("sha256").update(`${purpose}\0${attachmentKey(id)}`).digest("hex");
+  return createHash("sha256")
+    .update(`${purpose}\0${attachmentKey(id)}`)
+    .digest("hex");
 }

@@ -194,8 +194,7 @@ export class Attachments {
   async keepOnly(network: string, valid: readonly AttachmentId[]): Promise<void> {
     const kept = new Set(valid.map(attachmentKey));
     const stale = [...this.#known.values()].filter(
-      (known) =>
-        (known.network ?? network) === network && !kept.has(attachmentKey(known)),
+      (known) => (known.network ?? network) === network && !kept.has(attachmentKey(known)),
     );
     const failures: unknown[] = [];
     for (const attachment of stale) {

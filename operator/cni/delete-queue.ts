@@ -25,7 +25,10 @@ export async function drainDeleteQueue(
     if (!name.endsWith(".del")) continue;
     const request = await readQueued(path);
     if (request === undefined) {
-      log.error({ path }, "a queued removal is not understood: forgotten; CNI GC frees what it was about");
+      log.error(
+        { path },
+        "a queued removal is not understood: forgotten; CNI GC frees what it was about",
+      );
     } else if ((await plugin(request)).exitCode !== 0) {
       log.error({ path }, "a queued removal failed; it is tried again when the agent starts");
       continue;

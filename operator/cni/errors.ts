@@ -13,14 +13,20 @@ const codes = {
   SLUICE_CNI_DECODE: [6, "The network configuration on standard input must be a JSON object"],
   SLUICE_CNI_CONFIG: [7, "Correct the network configuration"],
   SLUICE_CNI_TRY_AGAIN: [11, "Try again"],
-  SLUICE_CNI_NOT_READY: [50, "Wait for the agent to become ready; sluicectl status says why it is not"],
+  SLUICE_CNI_NOT_READY: [
+    50,
+    "Wait for the agent to become ready; sluicectl status says why it is not",
+  ],
   SLUICE_CNI_NO_ADDRESS: [
     100,
     "Delete pods, or give the node a larger podCIDR; CNI GC frees what no container holds any more",
   ],
   SLUICE_CNI_EXISTS: [101, "Delete the attachment first (CNI DEL)"],
   SLUICE_CNI_LINK: [102, "Check the log of the agent"],
-  SLUICE_CNI_POLICY: [103, "Check the log of the agent; the pod stays without network until its policy is in force"],
+  SLUICE_CNI_POLICY: [
+    103,
+    "Check the log of the agent; the pod stays without network until its policy is in force",
+  ],
   SLUICE_CNI_CHECK: [104, "Restart the pod"],
   SLUICE_CNI_ADDRESS_TAKEN: [105, "Ask for another address, or for none"],
   SLUICE_CNI_INTERNAL: [199, "Check the log of the agent, and report it"],

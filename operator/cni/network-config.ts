@@ -75,8 +75,7 @@ export function readNetworkConfig(text: string): NetworkConfig {
     mtu: mtu === 0 ? undefined : (mtu as number | undefined),
     wantedAddresses: readAddresses(runtime.ips),
     wantedMac: readMac(runtime.mac),
-    previous:
-      config.prevResult === undefined ? undefined : readPreviousResult(config.prevResult),
+    previous: config.prevResult === undefined ? undefined : readPreviousResult(config.prevResult),
     dns: isEmpty(dns) ? undefined : optionalObject(dns, "dns"),
     valid: readValid(config["cni.dev/valid-attachments"] ?? config["cni.dev/attachments"]),
   };

@@ -104,8 +104,7 @@ export function createPlugin(options: PluginOptions): Plugin {
     CHECK: check,
     GC: collect,
     STATUS: status,
-    VERSION: async () =>
-      success({ cniVersion: newestVersion, supportedVersions: cniVersions }),
+    VERSION: async () => success({ cniVersion: newestVersion, supportedVersions: cniVersions }),
   };
 
   return async (request) => {

@@ -79,7 +79,11 @@ function readArgs(text = ""): ReadonlyMap<string, string> {
   }
   const unknown = [...args.keys()].filter((key) => !knownArgs.has(key));
   if (unknown.length > 0 && !/^(1|t|true)$/i.test(args.get("IgnoreUnknown") ?? "")) {
-    throw bad("CNI_ARGS", text, `without IgnoreUnknown=1, ${unknown.join(", ")} would have to be known`);
+    throw bad(
+      "CNI_ARGS",
+      text,
+      `without IgnoreUnknown=1, ${unknown.join(", ")} would have to be known`,
+    );
   }
   return args;
 }

@@ -27,7 +27,10 @@ export async function restoreAttachments(parts: AttachmentParts): Promise<Restor
   const { store, links, network, log } = parts;
   const { attachments: stored, cursors, corrupt } = await store.load();
   for (const path of corrupt) {
-    log.error({ path }, "a state file of CNI is corrupt: put aside, its content is taken from the links");
+    log.error(
+      { path },
+      "a state file of CNI is corrupt: put aside, its content is taken from the links",
+    );
   }
   const found = new Map(links.list().map((link) => [link.hostName, link]));
   const kept = new Map<string, Attachment>();
