@@ -97,6 +97,8 @@ function exchange(
       if (message.sequence !== sequence) continue;
       if ((message.flags & MessageFlag.dumpInterrupted) !== 0) isInterrupted = true;
       if (message.type === ControlType.error) {
+        // Number 0 is the answer to a request for an acknowledgement.
+        if (message.payload.readInt32LE() === 0) return answer;
         const cause = new SystemError("netlink", -message.payload.readInt32LE());
         throw failed(`cannot ask for ${what}: ${cause.code}`, cause);
       }

@@ -22,6 +22,7 @@ const Ifla = {
   link: 5,
   master: 10,
   linkInfo: 18,
+  alias: 20,
   txQueues: 31,
   rxQueues: 32,
   carrier: 33,
@@ -40,6 +41,8 @@ export const InterfaceFlag = { up: 1, loopback: 8, pointToPoint: 0x10 } as const
 export interface NetworkInterface {
   readonly index: IfIndex;
   readonly name: string;
+  /** Free text that an administrator, or another program, gave to it. */
+  readonly alias: string | undefined;
   /** `IFF_…` bits. */
   readonly flags: number;
   readonly isUp: boolean;
@@ -79,6 +82,7 @@ export function parseInterface(payload: Buffer): NetworkInterface {
   return {
     index: payload.readInt32LE(4) as IfIndex,
     name: attributeString(attributes, Ifla.name) ?? "",
+    alias: attributeString(attributes, Ifla.alias),
     flags,
     isUp: (flags & InterfaceFlag.up) !== 0,
     hasCarrier: carrier === undefined ? undefined : carrier !== 0,
