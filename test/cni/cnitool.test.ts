@@ -1,0 +1,10 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { cniVersions, isAtLeast } from "../../operator/cni/versions.js";
+import { installConfig } from "../../operator/cni/install.js";
+import { clusterToolsFolder } from "../support/cluster/tools.js";
+import { type Lab, type Namespace, withNamespaces } from "../support/netns.js";
+import { type CniNode, createNode, type ShimResult } from "./node.js";
