@@ -187,14 +187,18 @@ export class Attachments {
   }
 
   /**
-   * Detaches what a network has beyond the given attachments.
+   * Detaches what a network has beyond the given attachments; without any given only what lost its link, since a
+   * caller who forgot the list must not cut off every pod.
    *
-   * @throws AggregateError of what could not be detached; the rest is
+   * @throws SluiceError SLUICE_CNI_LINK when some could not be detached; the others are
    */
-  async keepOnly(network: string, valid: readonly AttachmentId[]): Promise<void> {
-    const kept = new Set(valid.map(attachmentKey));
-    const stale = [...this.#known.values()].filter(
-      (known) => (known.network ?? network) === network && !kept.has(attachmentKey(known)),
+  async keepOnly(network: string, valid: readonly AttachmentId[] | undefined): Promise<void> {
+    const kept = new Set(valid?.map(attachmentKey));
+    const links = new Set(this.#parts.links.list().map(({ hostName }) => hostName));
+    const stale = [...this.#known.values()].filter((known) =>
+      valid === undefined
+        ? !links.has(known.hostName)
+        : (known.network ?? network) === network && !kept.has(attachmentKey(known)),
     );
     const failures: unknown[] = [];
     for (const attachment of stale) {

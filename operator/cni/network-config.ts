@@ -19,7 +19,7 @@ export interface NetworkConfig {
   readonly wantedMac: string | undefined;
   readonly previous: CniResult | undefined;
   readonly dns: CniDns | undefined;
-  /** Of GC: every other attachment goes. Undefined: not given. */
+  /** Of GC: every other attachment of the network goes. Undefined: not given. */
   readonly valid: readonly AttachmentId[] | undefined;
 }
 
@@ -77,7 +77,7 @@ export function readNetworkConfig(text: string): NetworkConfig {
     wantedMac: readMac(runtime.mac),
     previous: config.prevResult === undefined ? undefined : readPreviousResult(config.prevResult),
     dns: isEmpty(dns) ? undefined : optionalObject(dns, "dns"),
-    valid: readValid(config["cni.dev/valid-attachments"] ?? config["cni.dev/attachments"]),
+    valid: readValid(config),
   };
 }
 
@@ -124,9 +124,12 @@ function readMac(value: unknown): string | undefined {
   throw bad("runtimeConfig.mac", value, "the address of one station, such as 02:00:00:00:00:05");
 }
 
-function readValid(value: unknown): readonly AttachmentId[] | undefined {
-  if (value === undefined || value === null) return undefined;
+function readValid(config: Json): readonly AttachmentId[] | undefined {
   const field = "cni.dev/valid-attachments";
+  const value = config[field];
+  if (value === undefined) return undefined;
+  // How libcni writes an empty list.
+  if (value === null) return [];
   if (!Array.isArray(value)) throw bad(field, value, "a list of attachments");
   return value.map((entry: unknown) => {
     const { containerID, ifname } = isObject(entry) ? entry : {};

@@ -84,9 +84,6 @@ export function createPlugin(options: PluginOptions): Plugin {
   async function collect(request: RawRequest): Promise<PluginAnswer> {
     const config = readNetworkConfig(request.config);
     requireVerb("GC", config.version);
-    if (config.valid === undefined) {
-      throw cniError("SLUICE_CNI_CONFIG", "GC needs the field cni.dev/valid-attachments");
-    }
     await attachments.keepOnly(config.name, config.valid);
     return success();
   }
