@@ -13,7 +13,7 @@ export function readPreviousResult(value: unknown): CniResult {
   const result = object(value, "prevResult");
   const ips: CniAddress[] = list(result, "ips").map((entry) => {
     // `version` is of 0.3.0 to 0.4.0; the address says the same.
-    const { version, ...rest } = entry;
+    const { version: _, ...rest } = entry;
     if (typeof rest.address !== "string") throw bad("ips", entry);
     if (rest.interface !== undefined && !Number.isInteger(rest.interface)) throw bad("ips", entry);
     return rest as unknown as CniAddress;

@@ -107,7 +107,7 @@ function readRequest(socket: Socket): Promise<Buffer | undefined> {
         if (length >= wanted) settle(() => resolve(bytes.subarray(0, wanted)));
         else chunks.splice(0, chunks.length, bytes);
       } catch (error) {
-        settle(() => reject(error as Error));
+        settle(() => reject(error));
       }
     };
     socket.on("data", onData);

@@ -22,7 +22,7 @@ async function serve(settings: ServerSettings): Promise<void> {
   const attached = new Set<string>();
   const network: PodNetwork = {
     async attach({ hostName, pod }) {
-      await sleep(Math.random() * policyMs);
+      await sleep(((1 + Math.random()) / 2) * policyMs);
       if (pod.name === refusedPod) throw new Error("no policy for this one");
       attached.add(hostName);
     },

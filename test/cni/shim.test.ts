@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync, rmSync, mkdirSync
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Namespace, withNamespaces } from "../support/netns.js";
+import { eventually } from "../support/eventually.js";
 import { createNode, runShim } from "./node.js";
 
 /** Connects to a port where nobody listens: what comes back says whether packets pass both ways. */
@@ -135,7 +136,8 @@ test("errors of ADD have the codes of the specification and leave nothing behind
     assert.match(other.run("ip", "link", "show", "eth0"), /eth0/);
     // Two calls for one container at once: one is told that it is attached.
     const both = await Promise.all([runShim(node, add), runShim(node, add)]);
-    assert.deepEqual(both.map(({ result }) => result?.code).sort(), [101, undefined]);
+    const codes = both.map(({ result }) => result?.code);
+    assert.deepEqual(new Set(codes), new Set([101, undefined]));
     const wanted = {
       runtimeConfig: {
         ips: both.flatMap(({ result }) => result?.ips ?? []).map(({ address }) => address),
@@ -256,4 +258,59 @@ test("a full or read-only state folder: code 5, STATUS 50, nothing left; and bet
     assert.equal((await runShim(node, { command: "DEL", containerId: "a" })).exitCode, 0);
     assert.deepEqual(await server.state(), { attachments: 0, used: [0, 0], attached: 0 });
     assert.equal(existsSync(filler), false);
+  }));
+
+test("GC keeps the given attachments and those of other networks; without a list, every live one", () =>
+  withNamespaces(async (lab) => {
+    const node = createNode(lab);
+    const server = await node.start();
+    for (const [id, name] of [
+      ["a", "net"],
+      ["b", "net"],
+      ["c", "other"],
+    ] as const) {
+      const pod = lab.namespace(id);
+      const call = { command: "ADD", containerId: id, netns: pod.name, config: { name } };
+      assert.equal((await runShim(node, call)).exitCode, 0);
+    }
+    assert.equal((await runShim(node, { command: "GC" })).exitCode, 0);
+    assert.equal((await server.state()).attachments, 3);
+    const valid = [{ containerID: "a", ifname: "eth0" }];
+    const config = { "cni.dev/valid-attachments": valid };
+    assert.equal((await runShim(node, { command: "GC", config })).exitCode, 0);
+    assert.equal((await server.state()).attachments, 2);
+    assert.equal(node.podLinks().length, 2);
+    await runShim(node, { command: "GC", config: { "cni.dev/valid-attachments": null } });
+    assert.equal((await server.state()).attachments, 1);
+  }));
+
+test("a namespace that goes in the middle of ADD, and a caller that goes: nothing is left", () =>
+  withNamespaces(async (lab) => {
+    const node = createNode(lab, { policyMs: 2000 });
+    const server = await node.start();
+    const pods = Array.from({ length: 6 }, (_, i) => `${node.namespace.name}-gone${i}`);
+    const there = new Set<string>();
+    lab.onCleanup(() => {
+      for (const name of there) node.namespace.run("ip", "netns", "delete", name);
+    });
+    const calls = pods.map((name, i) => {
+      node.namespace.run("ip", "netns", "add", name);
+      there.add(name);
+      const call = { command: "ADD", containerId: `c${i}`, netns: name };
+      return runShim(node, i % 2 === 0 ? call : { ...call, killAfterMs: 300 });
+    });
+    await eventually(() => assert.equal(node.podLinks().length, pods.length));
+    for (const [i, name] of pods.entries()) {
+      if (i % 2 !== 0) continue;
+      node.namespace.run("ip", "netns", "delete", name);
+      there.delete(name);
+    }
+    const answers = await Promise.all(calls);
+    const codes = answers.filter((_, i) => i % 2 === 0).map(({ result }) => result?.code);
+    assert.deepEqual(codes, [102, 102, 102]);
+    await eventually(async () => {
+      assert.deepEqual(await server.state(), { attachments: 0, used: [0, 0], attached: 0 });
+    });
+    assert.deepEqual(node.podLinks(), []);
+    assert.deepEqual(node.stateFiles(), []);
   }));

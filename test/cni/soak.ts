@@ -26,11 +26,11 @@ export async function soak(lab: Lab, rounds: number): Promise<SoakReport> {
   const holders = new Map<string, string>();
   const report = { added: 0, failed: 0, kills: 0 };
   let server = await node.start();
-  let isOver = false;
+  const over = new AbortController();
   let left = rounds;
 
   async function killer(): Promise<void> {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await sleep(Math.random() * betweenKillsMs * 2);
       server = await restart(server, node);
       report.kills++;
@@ -76,7 +76,7 @@ export async function soak(lab: Lab, rounds: number): Promise<SoakReport> {
   try {
     await Promise.all(pods.map(worker));
   } finally {
-    isOver = true;
+    over.abort();
     await killing;
   }
   server = await restart(server, node);
