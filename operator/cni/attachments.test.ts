@@ -145,6 +145,45 @@ function addressesOf(kernel: Kernel, id: string): readonly string[] {
   return [...kernel.links.values()].find((alias) => alias.split(" ")[1] === id)?.split(" ") ?? [];
 }
 
+test("a stale attachment whose policy cannot be taken away keeps its address until DEL succeeds", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-attachments-"));
+  try {
+    const kernel: Kernel = { links: new Map(), judged: new Set() };
+    const first = startProcess(folder, kernel, never);
+    first.setPodCidrs([parseCidr("10.0.0.0/30")]);
+    await first.add(request("a"));
+    kernel.links.clear();
+    let isStuck = true;
+    const second = new Attachments({
+      store: new AttachmentStore(folder),
+      log: silent,
+      links: {
+        create: () => {},
+        activate: () => {},
+        check: () => undefined,
+        remove: () => {},
+        list: () => [],
+      },
+      network: {
+        attach: async () => {},
+        detach: async () => {
+          if (isStuck) throw new Error("stuck");
+        },
+        check: async () => undefined,
+      },
+    });
+    await second.restore();
+    second.setPodCidrs([parseCidr("10.0.0.0/30")]);
+    await assert.rejects(second.add(request("b")), { code: "SLUICE_CNI_NO_ADDRESS" });
+    await assert.rejects(second.delete(request("a")), /stuck/);
+    isStuck = false;
+    await second.delete(request("a"));
+    assert.equal((await second.add(request("b"))).addresses.ipv4, "10.0.0.2");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("calls for one container come one after the other, and not more than 16 containers at once", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-attachments-"));
   try {

@@ -34,6 +34,7 @@ export async function restoreAttachments(parts: AttachmentParts): Promise<Restor
   }
   const found = new Map(links.list().map((link) => [link.hostName, link]));
   const kept = new Map<string, Attachment>();
+  const stale: Attachment[] = [];
   for (const { attachment, isComplete } of stored) {
     const { hostName } = attachment;
     if (isComplete && found.has(hostName)) {
@@ -41,10 +42,16 @@ export async function restoreAttachments(parts: AttachmentParts): Promise<Restor
       continue;
     }
     log.info({ attachment: attachmentKey(attachment), isComplete }, "freeing a stale attachment");
-    if (!kept.has(hostName)) links.remove(hostName);
     found.delete(hostName);
-    await network.detach(attachment);
-    await store.remove(attachment);
+    try {
+      links.remove(hostName);
+      await network.detach(attachment);
+      await store.remove(attachment);
+    } catch (err) {
+      // Its address stays taken; DEL and GC try again.
+      log.error({ err, attachment: attachmentKey(attachment) }, "a stale attachment stays");
+      stale.push(attachment);
+    }
   }
   for (const { hostName, alias, mtu } of found.values()) {
     if (kept.has(hostName)) continue;
@@ -65,5 +72,5 @@ export async function restoreAttachments(parts: AttachmentParts): Promise<Restor
       log.error({ err, attachment: attachmentKey(attachment) }, "a pod could not be taken over");
     });
   }
-  return { attachments: [...kept.values()], cursors };
+  return { attachments: [...kept.values(), ...stale], cursors };
 }
