@@ -46,10 +46,19 @@ export interface RuleState {
   readonly expiresAt?: string;
 }
 
+/** An object that feeds a set. */
+export interface SetObjectState {
+  readonly name: string;
+  /** Of the newest version that the source accepted. */
+  readonly generation: number;
+  /** Of the version that packets are judged by; missing while no policy in force uses it. */
+  readonly generationInForce?: number;
+}
+
 export interface SetState {
   readonly name: string;
-  /** Objects that feed it. */
-  readonly objects: readonly string[];
+  /** Those that are there; a set whose objects are all gone may still be in force as it was. */
+  readonly objects: readonly SetObjectState[];
   readonly ipv4Prefixes: number;
   readonly ipv6Prefixes: number;
   /** Policies that use it; an unused set takes no kernel memory. */

@@ -42,6 +42,11 @@ export class PolicyVersions {
     return this.#sets.names();
   }
 
+  /** Objects that are in force for a set; undefined when it is not in force. */
+  feedingInForce(setName: string): readonly XdpCidrSetRecord[] | undefined {
+    return this.#sets.inForce(setName);
+  }
+
   problems(): readonly Problem[] {
     return this.#problems;
   }
@@ -188,7 +193,9 @@ class Round {
 function samePriority(policies: Iterable<XdpPolicyRecord>): readonly Problem[] {
   const byPriority = new Map<number, XdpPolicyRecord[]>();
   for (const policy of policies) {
-    byPriority.set(policy.priority, [...(byPriority.get(policy.priority) ?? []), policy]);
+    const same = byPriority.get(policy.priority);
+    if (same === undefined) byPriority.set(policy.priority, [policy]);
+    else same.push(policy);
   }
   return [...byPriority.values()]
     .filter((same) => same.length > 1)
@@ -197,13 +204,20 @@ function samePriority(policies: Iterable<XdpPolicyRecord>): readonly Problem[] {
         objectProblem(
           policy,
           "SLUICE_SAME_PRIORITY",
-          `shares priority ${policy.priority} with ${same
-            .filter((other) => other !== policy)
-            .map(({ name }) => name)
-            .join(", ")}: they are judged in the order of their names`,
+          `shares priority ${policy.priority} with ${othersText(policy, same)}: they are judged in the order of their names`,
           "Give each policy a priority of its own",
           { severity: "warning" },
         ),
       ),
     );
+}
+
+const mostNames = 5;
+
+/** The first few: hundreds of policies that name hundreds each would be megabytes in every status. */
+function othersText(policy: XdpPolicyRecord, same: readonly XdpPolicyRecord[]): string {
+  const others = same.slice(0, mostNames + 1).filter((other) => other !== policy);
+  const shown = others.slice(0, mostNames).map(({ name }) => name);
+  const more = same.length - 1 - shown.length;
+  return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

@@ -5,6 +5,7 @@ import type {
   InterfaceState,
   PolicyState,
   RuleState,
+  SetObjectState,
   SetState,
   TableState,
 } from "../api/engine.js";
@@ -16,7 +17,7 @@ import {
   NODE_LOCAL_POLICY,
 } from "../compile/rule-list.js";
 import { selectorMatches } from "../compile/selectors.js";
-import type { CidrList, Problem, RuleRecord } from "../model/records.js";
+import type { CidrList, Problem, RuleRecord, XdpCidrSetRecord } from "../model/records.js";
 import { version } from "../version.js";
 import type { AttachmentState } from "./attachments.js";
 import type { Confirmations } from "./confirmations.js";
@@ -92,12 +93,23 @@ export function describeSets(picture: Picture): readonly SetState[] {
     const next = Math.min(...parts.map(({ nextExpiryMs }) => nextExpiryMs ?? Infinity));
     return {
       name,
-      objects: objects.map((object) => object.name),
+      objects: describeSetObjects(objects, versions.feedingInForce(name) ?? []),
       ipv4Prefixes: sum(lists.map(({ v4 }) => v4.length)),
       ipv6Prefixes: sum(lists.map(({ v6 }) => v6.length)),
       usedBy: policies.filter((policy) => usedSets(policy).has(name)).map((policy) => policy.name),
       ...(next !== Infinity && { nextExpiry: new Date(next).toISOString() }),
     };
+  });
+}
+
+function describeSetObjects(
+  newest: readonly XdpCidrSetRecord[],
+  inForce: readonly XdpCidrSetRecord[],
+): readonly SetObjectState[] {
+  const generations = new Map(inForce.map(({ name, generation }) => [name, generation]));
+  return newest.map(({ name, generation }) => {
+    const generationInForce = generations.get(name);
+    return { name, generation, ...(generationInForce !== undefined && { generationInForce }) };
   });
 }
 

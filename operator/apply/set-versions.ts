@@ -31,6 +31,11 @@ export class SetVersions {
     return this.#inForce.keys();
   }
 
+  /** Objects that are in force for a set; undefined when it is not in force. */
+  inForce(setName: string): Feeding | undefined {
+    return this.#inForce.get(setName);
+  }
+
   begin(store: Pick<ObjectStore, "feeding">): SetCandidates {
     const newest = new Map<string, Feeding>();
     const keptNames = new Set<string>();
@@ -39,7 +44,7 @@ export class SetVersions {
       if (objects === undefined) newest.set(setName, (objects = store.feeding(setName)));
       return objects;
     };
-    const inForce = (setName: string) => this.#inForce.get(setName);
+    const inForce = (setName: string) => this.inForce(setName);
     const feeding = (setName: string): Feeding => {
       const objects = newestOf(setName);
       const isGivenUp = objects.length === 0 || keptNames.has(setName);

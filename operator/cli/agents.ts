@@ -34,8 +34,11 @@ export interface Agents {
   readonly all: readonly Agent[];
   /** The cluster's API server. */
   readonly kube?: KubeClient;
-  /** Asks all at the same time, some at once. Errors that are no SluiceError are thrown. */
-  ask<T>(call: (client: ApiClient, node: string) => Promise<T>): Promise<Answers<T>>;
+  /** Asks all, or these, at the same time, some at once. Errors that are no SluiceError are thrown. */
+  ask<T>(
+    call: (client: ApiClient, node: string) => Promise<T>,
+    some?: readonly Agent[],
+  ): Promise<Answers<T>>;
   /**
    * As `ask`; agents that cannot be asked are told on standard error.
    *
@@ -76,10 +79,10 @@ export function createAgents(all: readonly Agent[], options: AgentsOptions): Age
     isCluster: options.isCluster,
     all,
     ...(options.kube !== undefined && { kube: options.kube }),
-    async ask<T>(call: (client: ApiClient, node: string) => Promise<T>) {
+    async ask<T>(call: (client: ApiClient, node: string) => Promise<T>, some = all) {
       const answers: NodeAnswer<T>[] = [];
       const failures: NodeFailure[] = [];
-      const outcomes = await mapSome(all, mostAtOnce, (agent) => askOne(agent, call));
+      const outcomes = await mapSome(some, mostAtOnce, (agent) => askOne(agent, call));
       for (const outcome of outcomes) {
         if ("error" in outcome) failures.push(outcome);
         else answers.push(outcome);

@@ -45,7 +45,7 @@ Exit codes:
   3  no agent could be reached; in a cluster: one of those asked
   4  done, and the answer is no: check found errors, doctor found something missing,
      status --check is not healthy, trace --expect differs, unblock found no entry,
-     block --all-nodes is not in force everywhere yet
+     block or unblock --all-nodes is not known to be in force everywhere
 `;
 
 /** The exit code that stands for an error. */

@@ -44,7 +44,7 @@ export interface KubeClient {
    */
   call<T = unknown>(request: KubeRequest): Promise<T>;
   /**
-   * One call whose answer is streamed; `timeoutMs` counts until its headers.
+   * One call whose answer is streamed; `timeoutMs` and `signal` count until its headers. Destroy the response to end it.
    *
    * @throws KubeError
    */

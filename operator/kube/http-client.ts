@@ -53,14 +53,13 @@ class HttpClient implements KubeClient {
 
   async call<T>(request: KubeRequest): Promise<T> {
     const timeout = AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs);
-    const signal = request.signal === undefined ? timeout : either(request.signal, timeout);
-    const { response, server } = await this.#send({ ...request, signal });
-    const text = await readText(response, mostAnswerBytes, describe(request, server));
+    const { signal, release } = either(request.signal, timeout);
     try {
-      return JSON.parse(text) as T;
-    } catch (cause) {
-      const problem = `${describe(request, server)} was answered with what is no JSON`;
-      throw new KubeError("SLUICE_KUBE_FAILED", problem, { cause });
+      const { response, server } = await this.#send({ ...request, signal });
+      const text = await readText(response, mostAnswerBytes, describe(request, server));
+      return parseAnswer<T>(text, describe(request, server));
+    } finally {
+      release();
     }
   }
 
@@ -70,14 +69,12 @@ class HttpClient implements KubeClient {
       () => untilHeaders.abort(new DOMException("no answer in time", "TimeoutError")),
       request.timeoutMs ?? defaultTimeoutMs,
     );
+    const { signal, release } = either(request.signal, untilHeaders.signal);
     try {
-      const { signal } = request;
-      return await this.#send({
-        ...request,
-        signal: signal === undefined ? untilHeaders.signal : either(signal, untilHeaders.signal),
-      });
+      return await this.#send({ ...request, signal });
     } finally {
       clearTimeout(timer);
+      release();
     }
   }
 
@@ -222,20 +219,38 @@ function transportError(
     : new NoConnectionError("SLUICE_KUBE_UNREACHABLE", problem, { cause });
 }
 
-/** Not AbortSignal.any, of which Node 20 keeps each result for as long as the longest-lived signal. */
-function either(lasting: AbortSignal, brief: AbortSignal): AbortSignal {
+/**
+ * A signal that follows both until it is released. Not AbortSignal.any, of which Node 20 keeps each result for as long as
+ * the longest-lived signal.
+ */
+function either(
+  lasting: AbortSignal | undefined,
+  brief: AbortSignal,
+): { readonly signal: AbortSignal; release(): void } {
+  if (lasting === undefined) return { signal: brief, release: () => {} };
   const both = new AbortController();
-  const follow = (signal: AbortSignal) => {
-    both.abort(signal.reason);
-    lasting.removeEventListener("abort", onLasting);
-    brief.removeEventListener("abort", onBrief);
-  };
-  const onLasting = () => follow(lasting);
-  const onBrief = () => follow(brief);
-  if (lasting.aborted) both.abort(lasting.reason);
+  const onLasting = () => both.abort(lasting.reason);
+  const onBrief = () => both.abort(brief.reason);
+  if (lasting.aborted) onLasting();
   lasting.addEventListener("abort", onLasting);
   brief.addEventListener("abort", onBrief);
-  return both.signal;
+  return {
+    signal: both.signal,
+    release() {
+      lasting.removeEventListener("abort", onLasting);
+      brief.removeEventListener("abort", onBrief);
+    },
+  };
+}
+
+function parseAnswer<T>(text: string, call: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new KubeError("SLUICE_KUBE_FAILED", `${call} was answered with what is no JSON`, {
+      cause,
+    });
+  }
 }
 
 async function readText(response: IncomingMessage, limit: number, call: string): Promise<string> {

@@ -1,5 +1,5 @@
 import { type KubeObject, keyOf } from "../kube/object.js";
-import { admit } from "../model/admit.js";
+import { admit, prepareAdmission } from "../model/admit.js";
 import { KNOWN_KINDS, type Kind } from "../model/identify.js";
 import { recordOf } from "../model/projection.js";
 import { API_SOURCE, type ObjectRecord, type Origin, type Problem } from "../model/records.js";
@@ -32,6 +32,8 @@ export class HeldManifests implements HeldObjects {
   constructor(kind: Kind, { hasGeneration }: { readonly hasGeneration: boolean }) {
     this.#kind = kind;
     this.#hasGeneration = hasGeneration;
+    // Not in the middle of a stream, where it would hold the other kinds up.
+    prepareAdmission(kind);
   }
 
   get size(): number {

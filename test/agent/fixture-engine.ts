@@ -4,6 +4,7 @@ import type {
   EngineStatus,
   EventState,
   RuleState,
+  SetState,
   TraceResult,
 } from "../../operator/api/engine.js";
 import { SluiceError } from "../../operator/errors.js";
@@ -107,6 +108,19 @@ export const rules: readonly RuleState[] = [
   },
 ];
 
+export const sets: readonly SetState[] = [
+  {
+    name: "spamhaus",
+    objects: [
+      { name: "spamhaus-1", generation: 2, generationInForce: 2 },
+      { name: "spamhaus-2", generation: 5, generationInForce: 4 },
+    ],
+    ipv4Prefixes: 50_000,
+    ipv6Prefixes: 12,
+    usedBy: ["edge"],
+  },
+];
+
 export const event: EventState = {
   time: "2026-01-01T12:34:56.123456Z",
   policy: "edge",
@@ -162,15 +176,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     setSourceProblems: () => {},
     status: () => status,
     rules: () => rules,
-    sets: () => [
-      {
-        name: "spamhaus",
-        objects: ["spamhaus-1", "spamhaus-2"],
-        ipv4Prefixes: 50_000,
-        ipv6Prefixes: 12,
-        usedBy: ["edge"],
-      },
-    ],
+    sets: () => sets,
     reasons: () => ({ rule: { packets: 42, bytes: 2520 } }),
     protocols: () => [
       { protocol: 6, name: "TCP", packets: 100, bytes: 6000 },

@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { AgentStatus } from "../../operator/api/requests.js";
 import { startApiServer } from "../../operator/api/server.js";
-import type { RuleState } from "../../operator/api/engine.js";
+import type { PolicyState, RuleState, SetState } from "../../operator/api/engine.js";
 import {
   createFixtureEngine,
   event,
   type FixtureEngine,
   rules,
+  sets as fixtureSets,
   status,
 } from "../agent/fixture-engine.js";
 import { type CliRun, type CliRunOptions, runSluicectl } from "../agent/run-cli.js";
@@ -32,6 +34,10 @@ const podOf = (node: string) => `sluice-agent-${node}`;
 /** What each engine answers now; tests change it. */
 const statuses = new Map<string, () => Partial<typeof status>>();
 const rulesOf = new Map<string, readonly RuleState[]>();
+const setsOf = new Map<string, () => readonly SetState[]>();
+/** How often each engine was asked for its sets. */
+const askedSets = new Map<string, number>();
+const asked = (node: string) => askedSets.get(node) ?? 0;
 
 before(async () => {
   cluster = await startCluster();
@@ -57,6 +63,10 @@ before(async () => {
     const engine = createFixtureEngine({
       status: () => ({ ...status, node, ...statuses.get(node)?.() }),
       rules: () => rulesOf.get(node) ?? rules,
+      sets: () => {
+        askedSets.set(node, asked(node) + 1);
+        return setsOf.get(node)?.() ?? fixtureSets;
+      },
     });
     made.set(node, engine);
     const server = await serveAgent(node, engine);
@@ -72,6 +82,7 @@ after(() => cluster?.close());
 afterEach(() => {
   statuses.clear();
   rulesOf.clear();
+  setsOf.clear();
 });
 
 const socketOf = (node: string) => join(cluster.folder, `${node}.sock`);
@@ -207,7 +218,20 @@ test("policies come with n/m of their status", async () => {
     metadata: { name: "edge" },
     spec: { priority: 100 },
   });
-  await reportStatus("xdppolicies", "edge", { desired: 3, enforcing: 2, failing: 1 });
+  const { metadata } = await cluster.get<{ metadata: { generation: number } }>(
+    `${api}/xdppolicies/edge`,
+  );
+  await cluster.request({
+    method: "PATCH",
+    path: `${api}/xdppolicies/edge/status`,
+    contentType: "application/merge-patch+json",
+    body: {
+      status: {
+        observedGeneration: metadata.generation,
+        nodes: { desired: 3, enforcing: 2, failing: 1 },
+      },
+    },
+  });
   statuses.set("node1", () => ({
     policies: status.policies.map((policy) => ({
       ...policy,
@@ -220,23 +244,6 @@ test("policies come with n/m of their status", async () => {
 });
 
 const api = "/apis/sluice.dev/v1alpha1";
-
-/** As the leading agent does. */
-async function reportStatus(
-  resource: string,
-  name: string,
-  counts: { desired: number; enforcing: number; failing: number },
-): Promise<void> {
-  const { metadata } = await cluster.get<{ metadata: { generation: number } }>(
-    `${api}/${resource}/${name}`,
-  );
-  await cluster.request({
-    method: "PATCH",
-    path: `${api}/${resource}/${name}/status`,
-    contentType: "application/merge-patch+json",
-    body: { status: { observedGeneration: metadata.generation, nodes: counts } },
-  });
-}
 
 test("an agent that cannot be reached is a row with the reason, and --check tells", async () => {
   await setPhase("node3", "Pending");
@@ -342,7 +349,10 @@ test("--watch shows rates of the sums, over the connections that are there", asy
 });
 
 test("sets, protocols, blocked and log-level have a node column", async () => {
-  assert.match((await run("sets")).out, /^node2 +spamhaus +50,000 +12/m);
+  assert.match(
+    (await run("sets")).out,
+    /^node2 +spamhaus +50,000 +12 +edge +spamhaus-1,spamhaus-2 \(generation 5 not in force, 4 is\)$/m,
+  );
   assert.match((await run("protocols")).out, /^node3 +UDP +17 +300/m);
   assert.match((await run("log-level")).out, /^node1 +info$/m);
   const sets = await document<readonly { node: string; name: string }[]>("sets --node node1,node3");
@@ -478,13 +488,105 @@ interface StoredSet {
 
 const setPath = `${api}/xdpcidrsets/sluice-blocked`;
 
-test("block --all-nodes makes set and policy, waits for the nodes, and unblock takes it back", async () => {
-  const reporting = setInterval(() => void reportAll(), 100);
+/** What an agent that is in step says: what the API server has is in force. */
+interface Step {
+  /** The policy on this node. */
+  readonly policy?: Partial<PolicyState>;
+  /** Generations of the set on this node that are in force: those before the newest by so many. */
+  readonly behind?: number;
+}
+
+/** Lets the agents follow what the API server has of set and policy until the body has ended. */
+async function whileInStep(
+  steps: Readonly<Record<string, Step>>,
+  body: () => Promise<void>,
+): Promise<void> {
+  const generations = { set: 0, policy: 0 };
+  const read = async () => {
+    generations.set = await generationOf("xdpcidrsets");
+    generations.policy = await generationOf("xdppolicies");
+  };
+  await read();
+  for (const [node, { policy, behind = 0 }] of Object.entries(steps)) {
+    statuses.set(node, () => ({
+      policies: [
+        {
+          name: "sluice-blocked",
+          generation: generations.policy,
+          priority: 0,
+          mode: "Enforce",
+          selected: true,
+          inForce: true,
+          interfaces: ["eth0"],
+          rules: 1,
+          problems: [],
+          ...policy,
+        },
+      ],
+    }));
+    setsOf.set(node, () => [
+      {
+        name: "sluice-blocked",
+        objects: [
+          {
+            name: "sluice-blocked",
+            generation: generations.set,
+            generationInForce: generations.set - behind,
+          },
+        ],
+        ipv4Prefixes: 1,
+        ipv6Prefixes: 0,
+        usedBy: policy?.selected === false ? [] : ["sluice-blocked"],
+      },
+    ]);
+  }
+  const over = new AbortController();
+  const following = (async () => {
+    while (!over.signal.aborted) {
+      await read();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  })();
   try {
+    await body();
+  } finally {
+    over.abort();
+    await following;
+  }
+}
+
+/** Runs as if the time were up in the third round, when all answers of the first are there. */
+async function runRounds(words: string, rounds: () => number): Promise<CliRun> {
+  const before = rounds();
+  const ending = new AbortController();
+  const looking = setInterval(() => {
+    if (rounds() - before >= 3) ending.abort();
+  }, 20);
+  try {
+    return await run(`${words} --wait 60s`, { signal: ending.signal });
+  } finally {
+    clearInterval(looking);
+  }
+}
+
+/** 0 when it is not there. */
+async function generationOf(resource: string): Promise<number> {
+  const { items } = await cluster.get<{
+    items: readonly { metadata: { name: string; generation: number } }[];
+  }>(`${api}/${resource}`);
+  const found = items.find(({ metadata }) => metadata.name === "sluice-blocked");
+  return found?.metadata.generation ?? 0;
+}
+
+test("block --all-nodes makes set and policy, asks the agents, and unblock takes it back", async () => {
+  await whileInStep({ node1: {}, node2: {}, node3: {} }, async () => {
+    const startedBefore = kubelet.started.length;
     const { code, out, err } = await run("block 192.0.2.7 2001:db8::/32 --all-nodes");
     assert.equal(code, 0, err);
     assert.equal(out, "blocked 192.0.2.7 until unblocked\nblocked 2001:db8::/32 until unblocked\n");
-    assert.match(err, /in force on 3\/3 nodes/);
+    assert.equal(err, "in force on 3/3 nodes\n");
+    // However often they were asked.
+    assert.equal(kubelet.started.length - startedBefore, nodes.length);
     const policy = await cluster.get<{
       metadata: { labels: Record<string, string> };
       spec: { priority: number; ingress: readonly { action: string }[] };
@@ -503,38 +605,129 @@ test("block --all-nodes makes set and policy, waits for the nodes, and unblock t
     );
     assert.match((await run("blocked --all-nodes")).out, /^192\.0\.2\.7 +2.*Z +in 9m/m);
 
-    assert.equal((await run("unblock 192.0.2.7 --all-nodes")).code, 0);
+    const unblocked = await run("unblock 192.0.2.7 --all-nodes");
+    assert.equal(unblocked.code, 0);
+    assert.equal(unblocked.err, "in force on 3/3 nodes\n");
     const again = await run("unblock 192.0.2.7 --all-nodes");
     assert.equal(again.code, 4);
     assert.match(again.out, /192\.0\.2\.7 was not blocked/);
+  });
+});
+
+test("a block that some nodes do not enforce in time exits with 4, n/m, and why on which", async () => {
+  await setPhase("node3", "Pending");
+  try {
+    await whileInStep({ node1: {}, node2: { behind: 1 } }, async () => {
+      for (const words of ["block 192.0.2.9", "unblock 192.0.2.9"]) {
+        const { code, out, err } = await runRounds(`${words} --all-nodes`, () => asked("node2"));
+        assert.equal(code, 4);
+        assert.match(out, /blocked 192\.0\.2\.9/);
+        assert.match(
+          err,
+          /^in force on 1\/3 nodes so far.*\n {2}node2: the XdpCidrSet is not in force yet\n {2}node3: cannot reach .*its pod is Pending\n$/,
+        );
+      }
+    });
   } finally {
-    clearInterval(reporting);
+    await setPhase("node3", "Running");
   }
 });
 
-async function reportAll(): Promise<void> {
-  const counts = { desired: 3, enforcing: 3, failing: 0 };
-  for (const resource of ["xdppolicies", "xdpcidrsets"]) {
-    await reportStatus(resource, "sluice-blocked", counts).catch(() => {});
-  }
-}
-
-test("a block that some nodes do not enforce in time exits with 4 and n/m", async () => {
-  await run("block 192.0.2.8 --all-nodes --no-wait");
-  await reportStatus("xdppolicies", "sluice-blocked", { desired: 3, enforcing: 3, failing: 0 });
-  await reportStatus("xdpcidrsets", "sluice-blocked", { desired: 3, enforcing: 2, failing: 1 });
-  const { code, err } = await run("unblock 192.0.2.250 --all-nodes");
-  assert.equal(code, 4, err);
-  const reporting = setInterval(() => {
-    void reportStatus("xdpcidrsets", "sluice-blocked", { desired: 3, enforcing: 2, failing: 1 });
-  }, 100);
+test("an agent that goes between two rounds is named, and what the others say counts", async () => {
+  const ending = setInterval(() => kubelet.cut(podOf("node2")), 20);
   try {
-    const late = await run("block 192.0.2.9 --all-nodes --wait 1s");
-    assert.equal(late.code, 4);
-    assert.match(late.err, /in force on 2\/3 nodes so far, 1 failing/);
+    await whileInStep({ node1: {}, node2: {}, node3: {} }, async () => {
+      const started = () => kubelet.started.filter(({ pod }) => pod === podOf("node2")).length;
+      const { code, err } = await runRounds("block 192.0.2.10 --all-nodes", started);
+      assert.equal(code, 4);
+      assert.match(err, /^in force on 2\/3 nodes so far.*\n {2}node2: \S.*\n$/);
+    });
   } finally {
-    clearInterval(reporting);
+    clearInterval(ending);
   }
+});
+
+test("an agent that does not answer does not keep the others from being asked again", async () => {
+  await cluster.createNode("node5", { addresses: ["127.0.0.1"], kubeletPort: kubelet.port });
+  await cluster.agentAccount("node5", { namespace });
+  await setPhase("node5", "Running");
+  // Reads, and never answers.
+  const silent = createServer((socket) => void socket.resume()).listen(socketOf("node5"));
+  try {
+    await whileInStep({ node1: {}, node2: { behind: 1 }, node3: {} }, async () => {
+      const words = "block 192.0.2.15 --all-nodes";
+      const { code, err } = await runRounds(words, () => asked("node2"));
+      assert.equal(code, 4);
+      assert.match(
+        err,
+        /^in force on 2\/4 .*\n {2}node2: .*\n {2}node5: it has not answered in time\n$/,
+      );
+    });
+  } finally {
+    silent.close();
+    await deletePod("node5");
+  }
+});
+
+test("nodes that the policy does not select do not count, and a block that acts nowhere is none", async () => {
+  const aside = { policy: { selected: false, inForce: false } };
+  await whileInStep({ node1: {}, node2: aside, node3: {} }, async () => {
+    const { code, err } = await run("block 192.0.2.11 --all-nodes");
+    assert.equal(code, 0);
+    assert.equal(err, "in force on 2/2 nodes\n");
+  });
+  await whileInStep({ node1: aside, node2: aside, node3: aside }, async () => {
+    const { code, err } = await run("block 192.0.2.12 --all-nodes");
+    assert.equal(code, 4);
+    assert.equal(err, "the XdpPolicy sluice-blocked selects no node that has an agent\n");
+    assert.equal((await run("unblock 192.0.2.11 192.0.2.12 --all-nodes")).code, 0);
+  });
+});
+
+test("without the rights to ask the agents it is written all the same, and told how to check", async () => {
+  const writer = await createUser("writer", namespace, [
+    { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+  ]);
+  await cluster.apply([
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRole",
+      metadata: { name: "writer" },
+      rules: [
+        {
+          apiGroups: ["sluice.dev"],
+          resources: ["xdpcidrsets", "xdppolicies"],
+          verbs: ["get", "create", "update"],
+        },
+      ],
+    },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRoleBinding",
+      metadata: { name: "writer" },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "writer" },
+      subjects: [{ kind: "ServiceAccount", name: "writer", namespace }],
+    },
+  ]);
+  const asWriter = { kubeconfig: writer };
+  const noExec = await run(`block 192.0.2.13 --all-nodes -n ${namespace}`, asWriter);
+  assert.equal(noExec.code, 4);
+  assert.equal(noExec.out, "blocked 192.0.2.13 until unblocked\n");
+  assert.match(
+    noExec.err,
+    /^written, but not checked .*403.*\n.*can-i get pods --subresource=exec -n sluice-system, kubectl auth can-i create pods --subresource=exec -n sluice-system\n$/,
+  );
+  const noList = await run("block 192.0.2.14 --all-nodes", asWriter);
+  assert.equal(noList.code, 4);
+  assert.match(
+    noList.err,
+    /^written, but not checked .*403.*\n.*kubectl auth can-i list pods -A\n$/,
+  );
+  const { spec } = await cluster.get<StoredSet>(setPath);
+  for (const cidr of ["192.0.2.13", "192.0.2.14"]) assert.ok(spec.cidrs.includes(cidr));
+  // Who does not wait needs no right to ask.
+  const unasked = await run("unblock 192.0.2.13 192.0.2.14 --all-nodes --no-wait", asWriter);
+  assert.deepEqual([unasked.code, unasked.err], [0, ""]);
 });
 
 test("many who block at the same time all end up in the list, and what has ended goes", async () => {

@@ -49,7 +49,13 @@ it("kubectl sluice asks the agents of a cluster through the API server, and bloc
     writeFileSync(plugin, `#!/bin/sh\nexec ${process.execPath} ${pluginScript} "$@"\n`);
     chmodSync(plugin, 0o755);
     const env = { PATH: `${plugins}:${process.env["PATH"]}` };
-    const sluice = (...words: readonly string[]) => cluster.kubectl(["sluice", ...words], { env });
+    /** Its remarks for people. */
+    let notes = "";
+    const onStderr = (text: string) => void (notes += text);
+    const sluice = (...words: readonly string[]) => {
+      notes = "";
+      return cluster.kubectl(["sluice", ...words], { env, onStderr });
+    };
 
     await cluster.apply(dropFrom("edge", foe));
     for (const { untilPasses } of nodes) await untilPasses(foe, false);
@@ -64,9 +70,11 @@ it("kubectl sluice asks the agents of a cluster through the API server, and bloc
 
     const attacker = host(9);
     const blocked = await sluice("block", attacker, "--all-nodes", "--for", "1h");
-    assert.match(blocked, /2\/2/);
+    assert.match(blocked, new RegExp(`^blocked ${attacker} until `));
+    assert.equal(notes, "in force on 2/2 nodes\n");
     for (const { passes } of nodes) assert.equal(await passes(attacker), false);
     await sluice("unblock", attacker, "--all-nodes");
-    for (const { untilPasses } of nodes) await untilPasses(attacker, true);
+    assert.equal(notes, "in force on 2/2 nodes\n");
+    for (const { passes } of nodes) assert.equal(await passes(attacker), true);
   });
 });

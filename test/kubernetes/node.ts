@@ -17,19 +17,26 @@ export interface ClusterNode extends World {
 export interface ClusterLab {
   readonly cluster: Cluster;
   readonly installed: Installed;
-  readonly node: (name: string) => Promise<ClusterNode>;
+  /** @param to URL that the node finds its API server at; default the API server itself */
+  readonly node: (name: string, to?: () => string) => Promise<ClusterNode>;
 }
 
 /** A real API server with the chart installed, and namespaces to be its nodes; all of it goes, however the test ends. */
 export async function withClusterLab(body: (lab: ClusterLab) => Promise<void>): Promise<void> {
-  await withCluster(async (cluster) => {
-    const installed = await installChart(cluster);
-    await withNamespaces(async (lab) => {
-      await body({
-        cluster,
-        installed,
-        node: (name) => createClusterNode(cluster, installed, lab, name),
-      });
+  await withCluster(async (cluster) => withNodes(cluster, await installChart(cluster), body));
+}
+
+/** Namespaces to be nodes of a cluster that tests share; they go, and with them their agents, however the test ends. */
+export async function withNodes(
+  cluster: Cluster,
+  installed: Installed,
+  body: (lab: ClusterLab) => Promise<void>,
+): Promise<void> {
+  await withNamespaces(async (lab) => {
+    await body({
+      cluster,
+      installed,
+      node: (name, to) => createClusterNode(cluster, installed, lab, name, to),
     });
   });
 }
@@ -39,10 +46,12 @@ async function createClusterNode(
   installed: Installed,
   lab: Lab,
   name: string,
+  to?: () => string,
 ): Promise<ClusterNode> {
   const world = await createWorld(lab);
   const account = await installed.account(name);
-  const tunnel = await openTunnel(cluster, world.node);
+  const tunnel = await openTunnel(cluster, world.node, to === undefined ? {} : { to });
+  lab.onCleanup(() => tunnel.close());
   const flags = {
     manifests: undefined,
     "node-labels": undefined,

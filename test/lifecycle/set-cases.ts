@@ -19,11 +19,21 @@ export async function setCases(context: TestContext, world: World): Promise<void
     assert.deepEqual(await codes(world, "using"), []);
   });
 
-  await context.test("a set gains and loses addresses", async () => {
-    world.write("listed.json", cidrSet("listed", [host(5)]));
-    await world.untilPasses(host(5), false);
-    await world.untilPasses(host(4), true);
-  });
+  await context.test(
+    "a set gains and loses addresses, and tells the generation in force",
+    async () => {
+      const objects = async () => (await world.api.call("sets")).map((set) => set.objects);
+      assert.deepEqual(await objects(), [
+        [{ name: "listed", generation: 1, generationInForce: 1 }],
+      ]);
+      world.write("listed.json", cidrSet("listed", [host(5)]));
+      await world.untilPasses(host(5), false);
+      await world.untilPasses(host(4), true);
+      assert.deepEqual(await objects(), [
+        [{ name: "listed", generation: 2, generationInForce: 2 }],
+      ]);
+    },
+  );
 
   await context.test(
     "what a set held stays in force when the set goes, and the report says so",

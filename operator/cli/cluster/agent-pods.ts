@@ -61,7 +61,7 @@ async function listWhereAllowed(kube: KubeClient): Promise<readonly V1Pod[]> {
   }
 }
 
-function isForbidden(error: unknown): boolean {
+export function isForbidden(error: unknown): error is KubeError {
   return error instanceof KubeError && error.code === "SLUICE_KUBE_FORBIDDEN";
 }
 

@@ -16,22 +16,9 @@ const labels = { "app.kubernetes.io/managed-by": "kubectl-sluice" };
 const mostTries = 12;
 const retryMs = 50;
 
-interface NodeCounts {
-  readonly desired?: number;
-  readonly enforcing?: number;
-  readonly failing?: number;
-}
-
-/** What the object's status says of the nodes. */
-export interface ReportedStatus {
-  readonly observedGeneration?: number;
-  readonly nodes?: NodeCounts;
-}
-
 export interface StoredObject<Spec> {
   readonly metadata: { readonly generation: number; readonly [field: string]: unknown };
   readonly spec: Spec;
-  readonly status?: ReportedStatus;
 }
 
 export type StoredSet = StoredObject<CidrSetSpec>;
@@ -46,16 +33,17 @@ export function readBlockedSet(kube: KubeClient): Promise<StoredSet | undefined>
  * what they wrote.
  *
  * @param change undefined: there is nothing to write
+ * @returns what is stored then; undefined when it is not there and nothing was to be written
  * @throws KubeError, and what `change` throws
  */
-export async function updateBlockedSet(
+export async function updateBlockedSet<Spec extends CidrSetSpec | undefined>(
   kube: KubeClient,
-  change: (spec: CidrSetSpec) => CidrSetSpec | undefined,
-): Promise<StoredSet | undefined> {
+  change: (spec: CidrSetSpec) => Spec,
+): Promise<StoredSet | Extract<Spec, undefined>> {
   for (let tries = 1; ; tries++) {
     const before = await readBlockedSet(kube);
     const spec = change(before?.spec ?? { setName: blockedName });
-    if (spec === undefined) return before;
+    if (spec === undefined) return before as StoredSet | Extract<Spec, undefined>;
     const metadata = before?.metadata ?? { name: blockedName, labels };
     const body = { apiVersion, kind: "XdpCidrSet", metadata, spec };
     try {
@@ -108,7 +96,7 @@ interface PolicySpec {
   }[];
 }
 
-export function readBlockedPolicy(kube: KubeClient): Promise<StoredObject<PolicySpec> | undefined> {
+function readBlockedPolicy(kube: KubeClient): Promise<StoredObject<PolicySpec> | undefined> {
   return read(kube, `${policiesPath}/${blockedName}`);
 }
 

@@ -1,18 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { KubeClient } from "../../kube/client.js";
 import type { AgentOptions, Cli } from "../agent-command.js";
 import { blockedText, entryText } from "../commands/block.js";
 import { exitCodes } from "../errors.js";
 import { createOutput, type Output } from "../output.js";
 import { blockedEntries, entryOf, withBlocked, withoutBlocked } from "./block-list.js";
-import {
-  ensureBlockedPolicy,
-  readBlockedPolicy,
-  readBlockedSet,
-  type StoredSet,
-  updateBlockedSet,
-} from "./block-objects.js";
-import { openCluster } from "./open-cluster.js";
+import { ensureBlockedPolicy, readBlockedSet, updateBlockedSet } from "./block-objects.js";
+import { type Cluster, openCluster } from "./open-cluster.js";
+import { waitForNodes } from "./wait-for-nodes.js";
 
 /** @param waitMs how long to wait until all nodes enforce it; 0: not at all */
 export async function blockOnAllNodes(
@@ -23,20 +16,27 @@ export async function blockOnAllNodes(
   waitMs: number,
 ): Promise<void> {
   const entries = cidrs.map(entryOf);
-  await withCluster(cli, options, async (kube, output) => {
+  await withCluster(cli, options, async (cluster, output) => {
     const nowMs = Date.now();
     const until = forMs === undefined ? undefined : new Date(nowMs + forMs).toISOString();
     // First the policy: if there is no right to make it, nothing has been written.
-    await ensureBlockedPolicy(kube);
-    const stored = await updateBlockedSet(kube, (spec) => withBlocked(spec, entries, until, nowMs));
+    const policy = await ensureBlockedPolicy(cluster.kube);
+    const set = await updateBlockedSet(cluster.kube, (spec) =>
+      withBlocked(spec, entries, until, nowMs),
+    );
     for (const cidr of entries) {
       const entry = { cidr, ...(until !== undefined && { until }) };
       output.showNext(entry, () => `blocked ${entryText(entry)}`);
     }
-    await waitForNodes(cli, kube, output, stored, waitMs);
+    const wanted = {
+      setGeneration: set.metadata.generation,
+      policyGeneration: policy.metadata.generation,
+    };
+    await waitForNodes({ cli, cluster, options, output }, wanted, waitMs);
   });
 }
 
+/** @param waitMs how long to wait until no node enforces it any more; 0: not at all */
 export async function unblockOnAllNodes(
   cli: Cli,
   options: AgentOptions,
@@ -44,9 +44,9 @@ export async function unblockOnAllNodes(
   waitMs: number,
 ): Promise<void> {
   const entries = cidrs.map(entryOf);
-  await withCluster(cli, options, async (kube, output) => {
+  await withCluster(cli, options, async (cluster, output) => {
     let removed: readonly string[] = [];
-    const stored = await updateBlockedSet(kube, (spec) => {
+    const set = await updateBlockedSet(cluster.kube, (spec) => {
       const rest = withoutBlocked(spec, entries, Date.now());
       removed = rest.removed;
       return removed.length === 0 ? undefined : rest.spec;
@@ -57,13 +57,16 @@ export async function unblockOnAllNodes(
         unblocked ? `unblocked ${cidr}` : `${cidr} was not blocked`,
       );
     }
-    if (removed.length > 0) await waitForNodes(cli, kube, output, stored, waitMs);
+    if (set !== undefined && removed.length > 0) {
+      const wanted = { setGeneration: set.metadata.generation };
+      await waitForNodes({ cli, cluster, options, output }, wanted, waitMs);
+    }
     if (removed.length < new Set(entries).size) cli.exitCode = exitCodes.finding;
   });
 }
 
 export async function blockedOnAllNodes(cli: Cli, options: AgentOptions): Promise<void> {
-  await withCluster(cli, options, async (kube, output) => {
+  await withCluster(cli, options, async ({ kube }, output) => {
     const stored = await readBlockedSet(kube);
     const entries = stored === undefined ? [] : blockedEntries(stored.spec, Date.now());
     output.show(entries, () => blockedText(entries, output, false));
@@ -73,68 +76,12 @@ export async function blockedOnAllNodes(cli: Cli, options: AgentOptions): Promis
 async function withCluster(
   cli: Cli,
   options: AgentOptions,
-  run: (kube: KubeClient, output: Output) => Promise<void>,
+  run: (cluster: Cluster, output: Output) => Promise<void>,
 ): Promise<void> {
-  const { kube } = await openCluster(cli.io, options);
+  const cluster = await openCluster(cli.io, options);
   try {
-    await run(kube, createOutput(cli.io, options.output));
+    await run(cluster, createOutput(cli.io, options.output));
   } finally {
-    kube.close();
+    cluster.kube.close();
   }
-}
-
-const pollMs = 250;
-
-/** Agents report at most every 10 s, so the last node's report may come so much later than its deed. */
-async function waitForNodes(
-  cli: Cli,
-  kube: KubeClient,
-  output: Output,
-  stored: StoredSet | undefined,
-  waitMs: number,
-): Promise<void> {
-  if (stored === undefined || waitMs === 0) return;
-  const { generation } = stored.metadata;
-  const deadlineMs = performance.now() + waitMs;
-  for (;;) {
-    const progress = await readProgress(kube, generation);
-    if (progress !== undefined && progress.desired > 0 && progress.enforcing >= progress.desired) {
-      output.note(`in force on ${progress.enforcing}/${progress.desired} nodes`);
-      return;
-    }
-    if (performance.now() >= deadlineMs || cli.io.signal.aborted) {
-      const reached =
-        progress === undefined
-          ? "no node has reported it yet"
-          : `in force on ${progress.enforcing}/${progress.desired} nodes so far`;
-      const failing =
-        progress !== undefined && progress.failing > 0 ? `, ${progress.failing} failing` : "";
-      output.note(`${reached}${failing}; it goes on by itself: kubectl get xcs sluice-blocked`);
-      cli.exitCode = exitCodes.finding;
-      return;
-    }
-    await sleep(pollMs, undefined, { signal: cli.io.signal }).catch(() => {});
-  }
-}
-
-interface Progress {
-  readonly desired: number;
-  readonly enforcing: number;
-  readonly failing: number;
-}
-
-/** Undefined until the newest forms of set and policy are reported. Nodes that the policy misses do not count. */
-async function readProgress(kube: KubeClient, generation: number): Promise<Progress | undefined> {
-  const [set, policy] = await Promise.all([readBlockedSet(kube), readBlockedPolicy(kube)]);
-  const ofSet = set?.status;
-  const ofPolicy = policy?.status;
-  if ((ofSet?.observedGeneration ?? 0) < generation) return undefined;
-  if ((ofPolicy?.observedGeneration ?? 0) < (policy?.metadata.generation ?? Infinity))
-    return undefined;
-  const { desired = 0 } = ofPolicy?.nodes ?? {};
-  return {
-    desired,
-    enforcing: Math.min(ofSet?.nodes?.enforcing ?? 0, ofPolicy?.nodes?.enforcing ?? 0),
-    failing: Math.max(ofSet?.nodes?.failing ?? 0, ofPolicy?.nodes?.failing ?? 0),
-  };
 }

@@ -6,7 +6,7 @@ import { KubeError } from "../../kube/errors.js";
 import { openExec } from "../../kube/exec.js";
 import type { ExecExit } from "../../kube/exec-stream.js";
 import type { ClusterOptions } from "../agent-command.js";
-import { type Agents, createAgents } from "../agents.js";
+import { type Agent, type Agents, createAgents } from "../agents.js";
 import { exitCodes, usageError } from "../errors.js";
 import type { CliIo } from "../io.js";
 import { type AgentPod, findAgentPods } from "./agent-pods.js";
@@ -32,8 +32,11 @@ export async function openClusterAgents(
   const cluster = await openCluster(io, options);
   try {
     const pods = await findSelectedPods(cluster, options);
-    const all = pods.map((pod) => ({ node: pod.node, client: clientOf(cluster.connection, pod) }));
-    return createAgents(all, { isCluster: true, onFailure, kube: cluster.kube });
+    return createAgents(agentsIn(pods, cluster), {
+      isCluster: true,
+      onFailure,
+      kube: cluster.kube,
+    });
   } catch (error) {
     cluster.kube.close();
     throw error;
@@ -56,6 +59,10 @@ export async function findSelectedPods(
     );
   }
   return pods.filter(({ node }) => wanted.includes(node));
+}
+
+export function agentsIn(pods: readonly AgentPod[], { connection }: Cluster): readonly Agent[] {
+  return pods.map((pod) => ({ node: pod.node, client: clientOf(connection, pod) }));
 }
 
 function clientOf(connection: KubeConnection, pod: AgentPod): ApiClient | SluiceError {

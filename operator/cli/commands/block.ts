@@ -169,10 +169,10 @@ function withAllNodes({ mode }: Cli, command: Command): Command {
     .addOption(new Option("--all-nodes", "on every node").conflicts("node"))
     .option(
       "--wait <duration>",
-      "with --all-nodes: how long to wait until all nodes enforce it (default: 30s)",
+      "with --all-nodes: how long to ask the agents until all have it in force (default: 30s)",
       readDuration,
     )
-    .option("--no-wait", "with --all-nodes: do not wait");
+    .option("--no-wait", "with --all-nodes: do not ask the agents");
 }
 
 function waitOf({ wait }: BlockOptions): number {

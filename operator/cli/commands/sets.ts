@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { SetState } from "../../api/engine.js";
+import type { SetObjectState, SetState } from "../../api/engine.js";
 import { agentCommand, type AgentOptions, type Cli, withAgents } from "../agent-command.js";
 import type { NodeRow } from "../agents.js";
 import type { Output } from "../output.js";
@@ -43,7 +43,17 @@ export function setsText(
       formatCount(set.ipv6Prefixes),
       set.nextExpiry === undefined ? "" : formatMoment(set.nextExpiry, nowMs),
       set.usedBy.length === 0 ? "(nobody)" : set.usedBy.join(","),
-      set.objects.join(","),
+      set.objects.map((object) => objectText(object, set)).join(","),
     ]),
   );
+}
+
+/** A set that nobody uses has nothing in force. */
+function objectText(
+  { name, generation, generationInForce }: SetObjectState,
+  { usedBy }: SetState,
+): string {
+  if (generationInForce === generation || usedBy.length === 0) return name;
+  const before = generationInForce === undefined ? "" : `, ${generationInForce} is`;
+  return `${name} (generation ${generation} not in force${before})`;
 }

@@ -32,6 +32,7 @@ export interface LoggedRequest {
   /** With its query. */
   readonly path: string;
   readonly userAgent: string | undefined;
+  readonly authorization: string | undefined;
   /** Of `performance.now()`. */
   readonly atMs: number;
 }
@@ -67,7 +68,8 @@ export async function startFaultProxy(cluster: Cluster): Promise<FaultProxy> {
   const upstream = new Agent({ keepAlive: true, ca: readFileSync(cluster.caFile) });
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const { method = "GET", url: path = "/", headers } = request;
-    requests.push({ method, path, userAgent: headers["user-agent"], atMs: performance.now() });
+    const { "user-agent": userAgent, authorization } = headers;
+    requests.push({ method, path, userAgent, authorization, atMs: performance.now() });
     /** Waits while the request is frozen; gives the fault that it has then. */
     const thaw = async () => {
       for (;;) {

@@ -6,6 +6,8 @@ export interface KubectlOptions {
   /** Its stdin. */
   readonly input?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Gets its stderr as it comes; else only a failure shows it. */
+  readonly onStderr?: (text: string) => void;
 }
 
 /**
@@ -18,7 +20,7 @@ export function runKubectl(
   home: string,
   kubeconfig: string,
   args: readonly string[],
-  { input = "", env = {} }: KubectlOptions = {},
+  { input = "", env = {}, onStderr }: KubectlOptions = {},
 ): Promise<string> {
   const child = spawn(toolPath("kubectl"), args, {
     env: { ...process.env, HOME: home, KUBECONFIG: kubeconfig, ...env },
@@ -27,7 +29,10 @@ export function runKubectl(
   let out = "";
   let problems = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => void (out += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => void (problems += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    problems += text;
+    onStderr?.(text);
+  });
   // It may end before it has read all.
   child.stdin.on("error", () => undefined).end(input);
   return new Promise((resolve, reject) => {

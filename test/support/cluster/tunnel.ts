@@ -22,6 +22,8 @@ export interface Tunnel {
   readonly endpoint: string;
   /** Cuts the connections there are, as a restarted router does. */
   cut(): void;
+  /** Happens with the end of the cluster at the latest. */
+  close(): Promise<void>;
 }
 
 let tunnels = 0;
@@ -66,12 +68,15 @@ export async function openTunnel(
   const cut = () => {
     for (const socket of open) socket.destroy();
   };
-  cluster.onClose(async () => {
+  const close = async () => {
+    if (!server.listening) return;
     child.kill("SIGKILL");
-    cut();
+    const closed = once(server, "close");
     server.close();
-    await once(server, "close");
-  });
+    cut();
+    await closed;
+  };
+  cluster.onClose(close);
   await once(child.stdout, "data");
-  return { endpoint: `127.0.0.1:${port}`, cut };
+  return { endpoint: `127.0.0.1:${port}`, cut, close };
 }
