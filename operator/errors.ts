@@ -1,6 +1,6 @@
 import type { SluiceErrorCode } from "../datapath/errors.js";
 
-export { SluiceError, type SluiceErrorCode } from "../datapath/errors.js";
+export { SluiceError, type SluiceErrorCode, type SluiceErrorOptions } from "../datapath/errors.js";
 
 /** What each code of the manifests means, and what to do when the finder knows nothing better. */
 export const manifestCodes = {

@@ -35,6 +35,7 @@ const tools = [
       "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": kubernetesMinor,
     },
   },
+  { name: "cnitool", package: "github.com/containernetworking/cni/cnitool", version: "v1.3.1" },
 ];
 
 /** Kubernetes' programs tell their version to clients, which decide by it. */

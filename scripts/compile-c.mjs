@@ -12,16 +12,22 @@ const exec = promisify(execFile);
  * @typedef {object} CUnit one C file to compile
  * @property {string} source relative to the repository root
  * @property {string} output relative to the repository root
- * @property {"bpf" | "host"} target
+ * @property {"bpf" | "host" | "static"} target
  */
 
-/** Folders with C files; `host` says whether plain C programs are built there, too. */
+/**
+ * Folders with C files; `program` says how plain C programs are built there, if at all.
+ *
+ * @type {readonly { folder: string, recursive: boolean, program?: "host" | "static" }[]}
+ */
 const folders = [
-  { folder: "datapath/bpf", recursive: false, host: false },
-  { folder: "examples/programs", recursive: false, host: false },
-  { folder: "operator/lab", recursive: false, host: true },
-  { folder: "bench", recursive: false, host: true },
-  { folder: "test", recursive: true, host: true },
+  { folder: "datapath/bpf", recursive: false },
+  { folder: "examples/programs", recursive: false },
+  // Runs on the host of a node, whatever C library is there.
+  { folder: "cni", recursive: false, program: "static" },
+  { folder: "operator/lab", recursive: false, program: "host" },
+  { folder: "bench", recursive: false, program: "host" },
+  { folder: "test", recursive: true, program: "host" },
 ];
 
 /**
@@ -33,11 +39,12 @@ const folders = [
 export function findUnits() {
   /** @type {Map<string, CUnit>} */
   const byOutput = new Map();
-  for (const { folder, recursive, host } of folders) {
+  for (const { folder, recursive, program } of folders) {
     for (const source of listFiles(folder, { recursive })) {
       if (!source.endsWith(".c")) continue;
       const isBpf = source.endsWith(".bpf.c");
-      if (!isBpf && !host) continue;
+      const target = isBpf ? "bpf" : program;
+      if (target === undefined) continue;
       const output = isBpf
         ? `dist/bpf/${basename(source, ".bpf.c")}.o`
         : `dist/bin/${basename(source, ".c")}`;
@@ -47,7 +54,7 @@ export function findUnits() {
           `${source} and ${other.source} would both become ${output}: rename one of them`,
         );
       }
-      byOutput.set(output, { source, output, target: isBpf ? "bpf" : "host" });
+      byOutput.set(output, { source, output, target });
     }
   }
   return [...byOutput.values()];
@@ -61,8 +68,8 @@ export function findUnits() {
  */
 function compiler(unit, multiarch) {
   const command =
-    unit.target === "host"
-      ? "cc -O2 -Wall -Wextra -Werror"
+    unit.target !== "bpf"
+      ? `cc -O2 -Wall -Wextra -Werror${unit.target === "static" ? " -static -s" : ""}`
       : "clang -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter " +
         `-I datapath/bpf -I /usr/include/${multiarch}`;
   return command.split(" ");

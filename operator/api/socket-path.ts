@@ -1,6 +1,5 @@
 import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
-import type { Server } from "node:http";
-import { connect } from "node:net";
+import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { apiError } from "./errors.js";
 

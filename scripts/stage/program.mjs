@@ -7,7 +7,7 @@ import { copy } from "./copy.mjs";
 
 /**
  * Copies the compiled program: what `operator` and `datapath` have sources of, without tests and the
- * lab, and the BPF objects that it names.
+ * lab, and the BPF objects and C programs that it names.
  *
  * @param {string} folder
  * @throws {StepError} when a compiled file is missing, or a file names another that is not staged
@@ -42,7 +42,7 @@ async function copyScript(path, folder, executable) {
 
 /**
  * Files beside the program are found by `new URL("…", import.meta.url)`, relative imports by their
- * specifiers: takes the BPF objects among them, and refuses what would lead to nothing.
+ * specifiers: takes the BPF objects and C programs among them, and refuses what would lead to nothing.
  *
  * @param {readonly string[]} scripts
  * @param {string} folder
@@ -59,7 +59,7 @@ async function copyNamed(scripts, folder) {
     ];
     for (const [, name = ""] of names) {
       const path = normalize(join(dirname(script), name));
-      if (path.startsWith("dist/bpf/")) objects.add(path);
+      if (path.startsWith("dist/bpf/") || path.startsWith("dist/bin/")) objects.add(path);
       else if (!staged.has(path)) {
         throw new StepError(`stage: ${script} needs ${path}, which is not part of the image`);
       }
@@ -69,7 +69,8 @@ async function copyNamed(scripts, folder) {
     if (!existsSync(join(root, path))) {
       throw new StepError(`stage: ${path} is not there; run npm run build`);
     }
-    await copy(join(root, path), join(folder, path));
+    const executable = path.startsWith("dist/bin/");
+    await copy(join(root, path), join(folder, path), { executable });
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { createTestNode, echoes, startEcho, until, xdpProgram } from "../agent/agent-process.js";
@@ -65,6 +65,11 @@ test("the tree has the program and its objects, and no test, source, type or map
     "dist/bpf/pod.o",
     "dist/bpf/uplink.o",
   ]);
+  assert.deepEqual(
+    files.filter((path) => path.startsWith("dist/bin/")),
+    ["dist/bin/sluice"],
+  );
+  assert.notEqual(statSync(join(tree, "dist/bin/sluice")).mode & 0o111, 0);
   const strangers = files.filter(
     (path) =>
       /\.(ts|map|c|cc|h|bare)$|\.test\.js$/.test(path) || path.startsWith("dist/operator/lab/"),

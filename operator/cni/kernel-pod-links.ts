@@ -1,0 +1,237 @@
+import { closeSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { Errno } from "../../datapath/errors.js";
+import {
+  changeLink,
+  createVeth,
+  deleteLink,
+  type IfIndex,
+  linkByName,
+  listAddresses,
+  listDefaultRoutes,
+  listInterfaces,
+  type NetworkInterface,
+  replaceAddress,
+  replaceNeighbour,
+  replaceRoute,
+  setLinkUp,
+  SystemError,
+} from "../../datapath/index.js";
+import { withNetns } from "../../datapath/netns.js";
+import { type Attachment, attachmentKey, hostNamePrefix } from "./attachment.js";
+import { cniError } from "./errors.js";
+import { gatewayV4, gatewayV6, hostMac } from "./gateway.js";
+import { formatAlias, parseAlias } from "./link-alias.js";
+import type { PodLinks } from "./pod-links.js";
+
+const hostNamePattern = new RegExp(`^${hostNamePrefix}[0-9a-f]{11}$`);
+const usualMtu = 1500;
+
+/** The veths of pods, in the network namespace of this thread. */
+export function kernelPodLinks(): PodLinks {
+  return { create, activate, check, remove, list };
+}
+
+/** The least MTU of the interfaces that default routes lead to, in bytes. */
+export function uplinkMtu(): number {
+  const uplinks = new Set(listDefaultRoutes().map(({ index }) => index));
+  const mtus = listInterfaces()
+    .filter(({ index }) => uplinks.has(index))
+    .map(({ mtu }) => mtu);
+  return mtus.length === 0 ? usualMtu : Math.min(...mtus);
+}
+
+function create(attachment: Attachment): void {
+  const netns = openNetns(attachment);
+  try {
+    removeLeftover(attachment);
+    makeVeth(attachment, netns);
+    try {
+      withNetns(netns, () => configurePod(attachment));
+    } catch (error) {
+      deleteLink(attachment.hostName);
+      throw error;
+    }
+  } catch (error) {
+    throw explain(error, attachment);
+  } finally {
+    closeSync(netns);
+  }
+}
+
+/** @returns a descriptor */
+function openNetns({ netns }: Attachment): number {
+  let fd: number | undefined;
+  try {
+    fd = openSync(netns ?? "", "r");
+    // Where a namespace was unmounted, an ordinary file is left.
+    withNetns(fd, () => {});
+  } catch (cause) {
+    if (fd !== undefined) closeSync(fd);
+    throw cniError("SLUICE_CNI_NO_NETNS", `there is no network namespace ${netns}`, { cause });
+  }
+  const own = statSync("/proc/thread-self/ns/net");
+  const found = fstatSync(fd);
+  if (found.ino !== own.ino || found.dev !== own.dev) return fd;
+  closeSync(fd);
+  throw cniError(
+    "SLUICE_CNI_ENVIRONMENT",
+    `CNI_NETNS ${netns} is the namespace of the node itself`,
+  );
+}
+
+function removeLeftover(attachment: Attachment): void {
+  const found = linkByName(attachment.hostName);
+  if (found === undefined) return;
+  const other = parseAlias(found.name, found.alias ?? "", found.mtu);
+  const isForeign = found.kind !== "veth" || (found.alias !== undefined && other === undefined);
+  if (isForeign) {
+    const problem = `the node has another interface ${found.name} (alias "${found.alias ?? ""}")`;
+    throw cniError("SLUICE_CNI_EXISTS", problem, { remedy: "Remove or rename it" });
+  }
+  deleteLink(attachment.hostName);
+}
+
+function makeVeth(attachment: Attachment, netns: number): void {
+  const { hostName, ifName, mac, mtu } = attachment;
+  try {
+    createVeth({ name: hostName, mac: hostMac, mtu, peer: { name: ifName, mac, netns } });
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+    const problem = `the container has an interface ${ifName} already`;
+    throw cniError("SLUICE_CNI_EXISTS", problem, { cause: error });
+  }
+  changeLink(requireLink(hostName).index, { alias: formatAlias(attachment) });
+}
+
+function configurePod({ ifName, addresses }: Attachment): void {
+  const { index } = requireLink(ifName);
+  const { ipv4, ipv6 } = addresses;
+  if (ipv6 !== undefined) writeSysctl(`ipv6/conf/${ifName}/disable_ipv6`, "0");
+  // Routes come from here alone.
+  writeSysctl(`ipv6/conf/${ifName}/accept_ra`, "0");
+  setLinkUp(index);
+  if (ipv4 !== undefined) {
+    replaceAddress(index, { address: ipv4, length: 32 });
+    replaceRoute({ destination: `${gatewayV4}/32`, device: index });
+    replaceRoute({ destination: "0.0.0.0/0", device: index, gateway: gatewayV4 });
+    setNeighbour(index, gatewayV4, hostMac);
+  }
+  if (ipv6 !== undefined) {
+    replaceAddress(index, { address: ipv6, length: 128, nodad: true });
+    replaceRoute({ destination: "::/0", device: index, gateway: gatewayV6 });
+    setNeighbour(index, gatewayV6, hostMac);
+  }
+}
+
+/** Says for good which MAC an address has on an interface. */
+function setNeighbour(device: IfIndex, address: string, mac: string): void {
+  replaceNeighbour({ device, address, mac, state: "permanent" });
+}
+
+/** Whether the kernel refuses a name that is in use. */
+function isTaken(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof SystemError && cause.errno === Errno.EEXIST;
+}
+
+function activate(attachment: Attachment): void {
+  const { hostName, mac, addresses } = attachment;
+  try {
+    const { index } = requireLink(hostName);
+    writeSysctl(`ipv6/conf/${hostName}/accept_ra`, "0");
+    // No address of its own: all ends have the same MAC, and so would have the same.
+    writeSysctl(`ipv6/conf/${hostName}/addr_gen_mode`, "1");
+    setLinkUp(index);
+    for (const address of [addresses.ipv4, addresses.ipv6]) {
+      if (address === undefined) continue;
+      replaceRoute({ destination: `${address}/${address.includes(":") ? 128 : 32}`, device: index });
+      setNeighbour(index, address, mac);
+    }
+  } catch (error) {
+    throw explain(error, attachment);
+  }
+}
+
+function check(attachment: Attachment): string | undefined {
+  const { hostName, netns } = attachment;
+  const found = linkByName(hostName);
+  if (found === undefined) return `the node has no interface ${hostName}`;
+  if (parseAlias(hostName, found.alias ?? "", found.mtu) === undefined) {
+    return `the alias of interface ${hostName} was changed`;
+  }
+  if (!found.isUp) return `interface ${hostName} is down`;
+  if (netns === undefined) return undefined;
+  try {
+    return withNetns(netns, () => checkPod(attachment));
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Only what every later plugin leaves as it is: some change the MAC or the MTU. */
+function checkPod({ ifName, addresses }: Attachment): string | undefined {
+  const found = linkByName(ifName);
+  if (found === undefined) return `the container has no interface ${ifName}`;
+  if (!found.isUp) return `interface ${ifName} of the container is down`;
+  const own = listAddresses().filter(({ index }) => index === found.index);
+  const routes = listDefaultRoutes().filter(({ index }) => index === found.index);
+  const { ipv4, ipv6 } = addresses;
+  for (const [wanted, gateway] of [
+    [ipv4, gatewayV4],
+    [ipv6, gatewayV6],
+  ]) {
+    if (wanted === undefined) continue;
+    if (!own.some(({ address }) => address === wanted)) return `${ifName} has no address ${wanted}`;
+    if (!routes.some((route) => route.gateway === gateway)) {
+      return `the container has no default route by ${gateway}`;
+    }
+  }
+  return undefined;
+}
+
+function remove(hostName: string): void {
+  try {
+    deleteLink(hostName);
+  } catch (cause) {
+    throw cniError("SLUICE_CNI_LINK", `cannot remove interface ${hostName}`, { cause });
+  }
+}
+
+function list() {
+  return listInterfaces()
+    .filter(({ name, kind }) => kind === "veth" && hostNamePattern.test(name))
+    .map(({ name, alias, mtu }) => ({ hostName: name, alias, mtu }));
+}
+
+function requireLink(name: string): NetworkInterface {
+  const found = linkByName(name);
+  if (found !== undefined) return found;
+  throw cniError("SLUICE_CNI_LINK", `interface ${name} was removed meanwhile`);
+}
+
+/**
+ * The files below `net` are those of the thread's network namespace. One that has its value already is not written:
+ * in an unprivileged container they are read-only.
+ */
+function writeSysctl(name: string, value: string): void {
+  const path = `/proc/sys/net/${name}`;
+  try {
+    if (readFileSync(path, "utf8").trim() !== value) writeFileSync(path, value);
+  } catch (cause) {
+    // A kernel without IPv6.
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return;
+    throw cniError("SLUICE_CNI_LINK", `cannot set ${path} to ${value}`, {
+      remedy: "Let the agent's container write /proc/sys/net",
+      cause,
+    });
+  }
+}
+
+function explain(error: unknown, attachment: Attachment): unknown {
+  if (error instanceof Error && "code" in error && String(error.code).startsWith("SLUICE_CNI_")) {
+    return error;
+  }
+  const why = error instanceof Error ? error.message : String(error);
+  const problem = `cannot make the interface of ${attachmentKey(attachment)}: ${why}`;
+  return cniError("SLUICE_CNI_LINK", problem, { cause: error });
+}

@@ -1,0 +1,39 @@
+import { type Attachment, hostNameOf } from "./attachment.js";
+
+const mark = "sluice1";
+/** `IFALIASZ` of the kernel, without the NUL. */
+const longestAlias = 255;
+const uidPattern = /^[a-zA-Z0-9-]{1,36}$/;
+
+/** What the alias of a link tells of its attachment: enough to find it again when the state is lost. */
+export function formatAlias({ containerId, ifName, mac, addresses, pod }: Attachment): string {
+  const uid = pod.uid !== undefined && uidPattern.test(pod.uid) ? pod.uid : "-";
+  const { ipv4 = "-", ipv6 = "-" } = addresses;
+  const alias = [mark, containerId, ifName, mac, ipv4, ipv6, uid].join(" ");
+  if (Buffer.byteLength(alias) <= longestAlias) return alias;
+  return [mark, containerId, ifName, mac, ipv4, ipv6, "-"].join(" ");
+}
+
+/**
+ * Reads an attachment back from the name, alias and MTU of the host's end.
+ *
+ * @returns undefined when the alias is not one of ours, or is that of another link
+ */
+export function parseAlias(hostName: string, alias: string, mtu: number): Attachment | undefined {
+  const [found, containerId, ifName, mac, ipv4, ipv6, uid, ...rest] = alias.split(" ");
+  if (found !== mark || uid === undefined || rest.length > 0) return undefined;
+  if (!containerId || !ifName || !mac || !ipv4 || !ipv6) return undefined;
+  if (hostNameOf({ containerId, ifName }) !== hostName) return undefined;
+  const given = (word: string) => (word === "-" ? undefined : word);
+  return {
+    containerId,
+    ifName,
+    network: undefined,
+    netns: undefined,
+    hostName,
+    mac,
+    mtu,
+    addresses: { ipv4: given(ipv4), ipv6: given(ipv6) },
+    pod: { namespace: undefined, name: undefined, uid: given(uid) },
+  };
+}
