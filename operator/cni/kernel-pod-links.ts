@@ -144,7 +144,10 @@ function activate(attachment: Attachment): void {
     setLinkUp(index);
     for (const address of [addresses.ipv4, addresses.ipv6]) {
       if (address === undefined) continue;
-      replaceRoute({ destination: `${address}/${address.includes(":") ? 128 : 32}`, device: index });
+      replaceRoute({
+        destination: `${address}/${address.includes(":") ? 128 : 32}`,
+        device: index,
+      });
       setNeighbour(index, address, mac);
     }
   } catch (error) {
