@@ -9,6 +9,7 @@ import { version } from "../version.js";
 import { lockFolders } from "./locks.js";
 import { openSource } from "./open-source.js";
 import { readNodeFacts } from "./node-facts.js";
+import { startPodNetwork } from "./pod-network.js";
 import { createSink } from "./sink.js";
 import type { AgentLog } from "./log.js";
 import type { AgentOptions } from "./options.js";
@@ -53,12 +54,15 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     });
     begun.push({ name: "api server", end: () => api.close() });
     await engine.start();
+    const hasPods = options.podNetwork !== undefined;
+    const pods = hasPods ? await startPodNetwork(options, engine, logger) : undefined;
+    begun.push({ name: "pod network", end: () => pods?.close() });
     const sourceLog = logger.child({ component: "source" });
-    const { source, cluster } = await openSource(options.source, nodeName, sourceLog);
+    const { source, cluster } = await openSource(options.source, nodeName, hasPods, sourceLog);
     begun.push({ name: "API client", end: () => cluster?.client.close() });
     begun.push({ name: "source", end: () => source.close() });
     engine.setSource(() => source.state());
-    await source.start(createSink(engine, sourceLog));
+    await source.start(createSink(engine, sourceLog, pods?.observe));
     if (cluster !== undefined) {
       const { client, view, leaseNamespace } = cluster;
       const facts = readNodeFacts();

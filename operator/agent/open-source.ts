@@ -6,6 +6,7 @@ import { createKubeClient } from "../kube/http-client.js";
 import { openKubeconfig } from "../kube/kubeconfig.js";
 import { openServiceAccount, serversOfEnvironment } from "../kube/service-account.js";
 import { KubernetesSource } from "../source/kubernetes.js";
+import { apiServerEndpoints, podKinds, policyKinds } from "../source/kubernetes-kinds.js";
 import { ManifestFolder } from "../source/manifest-folder.js";
 import type { Source } from "../source/source.js";
 import { ClusterView } from "../status/cluster-view.js";
@@ -26,6 +27,7 @@ export interface OpenedSource {
 export async function openSource(
   options: SourceOptions,
   nodeName: string,
+  hasPodNetwork: boolean,
   logger: Logger,
 ): Promise<OpenedSource> {
   if (options.type === "folder") return { source: new ManifestFolder(options.folder) };
@@ -37,7 +39,11 @@ export async function openSource(
   });
   const view = new ClusterView();
   return {
-    source: new KubernetesSource(client, { nodeName, observer: view }),
+    source: new KubernetesSource(client, {
+      nodeName,
+      observer: view,
+      kinds: [...policyKinds, apiServerEndpoints, ...(hasPodNetwork ? podKinds : [])],
+    }),
     cluster: { client, view, leaseNamespace: options.leaseNamespace ?? client.namespace },
   };
 }

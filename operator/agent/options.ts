@@ -21,10 +21,18 @@ import {
 export interface AgentOptions {
   readonly engine: EngineOptions;
   readonly source: SourceOptions;
+  /** Undefined: pods get their network from others. */
+  readonly podNetwork: PodNetworkOptions | undefined;
   readonly socketPath: string;
   /** Where health and metrics are served; undefined: nowhere. */
   readonly metricsAddress: Endpoint | undefined;
   readonly logLevel: LogLevel;
+}
+
+/** Where the CNI plugin and its configuration are written; undefined: nowhere. */
+export interface PodNetworkOptions {
+  readonly binFolder?: string | undefined;
+  readonly configFolder?: string | undefined;
 }
 
 /** Where objects come from. */
@@ -47,6 +55,9 @@ interface RawOptions {
   readonly kubeconfig?: string;
   readonly serviceAccount?: string;
   readonly leaseNamespace?: string;
+  readonly podNetwork: boolean;
+  readonly cniBinDir?: string;
+  readonly cniConfDir?: string;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -124,6 +135,28 @@ export function createAgentCommand(): Command {
       option("--node-labels <k=v,…>", "labels of this node, for the policies' nodeSelector")
         .argParser(readLabels)
         .default({}, "none"),
+    )
+    .addOption(
+      option(
+        "--pod-network [enabled]",
+        "give this node's pods their network, and keep NetworkPolicies and ClusterNetworkPolicies in force",
+      )
+        .argParser(readBoolean)
+        .preset("true")
+        .default(false),
+    )
+    .addOption(
+      option(
+        "--cni-bin-dir <folder>",
+        "with --pod-network: where the CNI plugin is installed, on most nodes /opt/cni/bin",
+      ),
+    )
+    .addOption(
+      option(
+        "--cni-conf-dir <folder>",
+        "with --pod-network: where the network configuration is written when pods can be attached, " +
+          "on most nodes /etc/cni/net.d",
+      ),
     )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
@@ -240,9 +273,25 @@ export function resolveOptions(command: Command): AgentOptions {
       metadata: raw.metadata,
     },
     source: resolveSource(command, raw),
+    podNetwork: resolvePodNetwork(command, raw),
     socketPath: resolve(raw.socket),
     metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
+  };
+}
+
+function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
+  const { podNetwork, manifests, cniBinDir, cniConfDir } = raw;
+  if (!podNetwork) return undefined;
+  if (manifests !== undefined) {
+    command.error(
+      "error: --pod-network needs the API server: use --service-account or --kubeconfig",
+      { code: "commander.invalidArgument" },
+    );
+  }
+  return {
+    binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
+    configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
   };
 }
 

@@ -7,10 +7,15 @@ import type { Problem } from "../model/records.js";
 import type { EndpointSliceRecord } from "../model/records-service.js";
 import type { ObjectEvent, Sink } from "../source/source.js";
 
-/** Hands what the source tells to the engine, and logs each problem when it comes and when it goes. */
-export function createSink(engine: Engine, logger: Logger): Sink {
+/**
+ * Hands what the source tells to the engine, and logs each problem when it comes and when it goes.
+ *
+ * @param observe hears everything first
+ */
+export function createSink(engine: Engine, logger: Logger, observe: Sink = () => {}): Sink {
   const logProblems = problemLog(logger);
   return (event) => {
+    observe(event);
     switch (event.type) {
       case "synced":
         engine.submit(event);

@@ -118,6 +118,38 @@ export interface ExceptionCounts {
   readonly cpuQueueFull: number;
 }
 
+/** Addresses of one podCIDR of the node. */
+export interface PodPoolState {
+  readonly cidr: string;
+  readonly used: number;
+  readonly capacity: number;
+}
+
+/** The pods of this node and what judges them: docs/pods.md. */
+export interface PodNetworkState {
+  /** The source has been read once, and the kernel holds what it said. */
+  readonly inSync: boolean;
+  /** Last failed write to the kernel, if it is still failing. */
+  readonly applyError?: string;
+  readonly generation: number;
+  /** Pods that are attached, and those of them whose policies are not in the kernel: nothing passes there. */
+  readonly pods: number;
+  readonly closedPods: number;
+  /** Policies that have pods of this node as subjects. */
+  readonly policies: number;
+  readonly rules: number;
+  readonly pools: readonly PodPoolState[];
+  readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
+  readonly tables: readonly TableState[];
+}
+
+/** What an agent with a pod network tells of it. */
+export interface PodReports {
+  state(): PodNetworkState;
+  rules(): readonly RuleState[];
+  problems(): readonly Problem[];
+}
+
 export interface EngineStatus {
   readonly node: string;
   readonly version: string;
@@ -140,6 +172,8 @@ export interface EngineStatus {
   readonly lastApply?: { readonly at: string; readonly milliseconds: number };
   /** Missing until the agent has begun to read. */
   readonly source?: SourceState;
+  /** Missing without a pod network. */
+  readonly podNetwork?: PodNetworkState;
 }
 
 export interface ProtocolState extends Counter {
@@ -204,10 +238,14 @@ export interface Engine {
   setApiServers(endpoints: readonly string[]): void;
   /** Tells where to ask how the source is doing, for reports. */
   setSource(state: () => SourceState): void;
+  /** Tells where to ask about pods, for reports. */
+  setPods(pods: PodReports): void;
   /** Replaces the source's list of problems (refused files, objects). */
   setSourceProblems(problems: readonly Problem[]): void;
   status(): EngineStatus;
   rules(): readonly RuleState[];
+  /** Rules that judge this node's pods; their `interfaces` are pods. Empty without a pod network. */
+  podRules(): readonly RuleState[];
   sets(): readonly SetState[];
   reasons(): Readonly<Partial<Record<ReasonName, Counter>>>;
   protocols(): readonly ProtocolState[];

@@ -32,6 +32,7 @@ export function createHandlers(
       reasons: engine.reasons(),
     }),
     rules: () => engine.rules(),
+    podRules: () => engine.podRules(),
     sets: () => engine.sets(),
     protocols: () => engine.protocols(),
     blocked: () => engine.blocked(),

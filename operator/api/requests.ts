@@ -42,6 +42,7 @@ export interface TraceRequest {
 export interface ApiCalls {
   readonly status: { readonly request: undefined; readonly answer: AgentStatus };
   readonly rules: { readonly request: undefined; readonly answer: readonly RuleState[] };
+  readonly podRules: { readonly request: undefined; readonly answer: readonly RuleState[] };
   readonly sets: { readonly request: undefined; readonly answer: readonly SetState[] };
   readonly protocols: { readonly request: undefined; readonly answer: readonly ProtocolState[] };
   readonly blocked: { readonly request: undefined; readonly answer: readonly BlockedState[] };
@@ -71,6 +72,7 @@ export const apiRoutes: Readonly<
 > = {
   status: { method: "GET", path: "/v1/status" },
   rules: { method: "GET", path: "/v1/rules" },
+  podRules: { method: "GET", path: "/v1/pod-rules" },
   sets: { method: "GET", path: "/v1/sets" },
   protocols: { method: "GET", path: "/v1/protocols" },
   blocked: { method: "GET", path: "/v1/blocked" },

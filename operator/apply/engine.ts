@@ -6,6 +6,7 @@ import type {
   EngineStatus,
   EventState,
   ObjectEvent,
+  PodReports,
   TraceResult,
 } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
@@ -52,6 +53,7 @@ class FirewallEngine implements Engine {
   #desired: Desired | undefined;
   #warnings: readonly Problem[] = [];
   #source: (() => SourceState) | undefined;
+  #pods: PodReports | undefined;
   #sourceProblems: readonly Problem[] = [];
   #isSourceSynced = false;
   #inSync = false;
@@ -100,17 +102,23 @@ class FirewallEngine implements Engine {
     this.#source = state;
   }
 
+  setPods(pods: PodReports): void {
+    this.#pods = pods;
+  }
+
   setSourceProblems(problems: readonly Problem[]): void {
     this.#sourceProblems = problems;
   }
 
   status(): EngineStatus {
+    const podNetwork = this.#pods?.state();
     return describeStatus(this.#picture(), {
       node: this.#options.nodeName,
       startedAt: this.#startedAt,
       requestedMode: this.#options.mode,
-      inSync: this.#inSync,
-      applyError: this.#applyError,
+      inSync: this.#inSync && podNetwork?.inSync !== false,
+      applyError: this.#applyError ?? podNetwork?.applyError,
+      podNetwork,
       lastApply: this.#lastApply,
       exceptions: this.#need().exceptions?.counts(),
       source: this.#source?.(),
@@ -120,6 +128,10 @@ class FirewallEngine implements Engine {
 
   rules() {
     return describeRules(this.#picture());
+  }
+
+  podRules() {
+    return this.#pods?.rules() ?? [];
   }
 
   sets() {
@@ -222,7 +234,11 @@ class FirewallEngine implements Engine {
       failSafe: this.#failSafe,
       nodeLocal: this.#blocks.rules(Date.now()),
       present: presentInterfaces(this.#options.uplinks),
-      problems: [...this.#versions.problems(), ...this.#warnings],
+      problems: [
+        ...this.#versions.problems(),
+        ...this.#warnings,
+        ...(this.#pods?.problems() ?? []),
+      ],
       nodeLabels: this.#nodeLabels(),
     };
   }

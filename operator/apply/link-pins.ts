@@ -4,10 +4,10 @@ import type pino from "pino";
 import { createPinFolder, type IfIndex, Link, listPins, unpin } from "../../datapath/index.js";
 import { SluiceError } from "../errors.js";
 
-/** What a pinned link holds: the uplink's program, or the one that remembers what leaves. */
-export type LinkKind = "xdp" | "egress";
+/** What a pinned link holds: the uplink's program, the one that remembers what leaves, or one of the pods' two. */
+export type LinkKind = "xdp" | "egress" | "pod-out" | "pod-in";
 
-const PIN_NAME = /^(?:xdp|egress)-(\d+)$/;
+const PIN_NAME = /^(?:xdp|egress|pod-out|pod-in)-(\d+)$/;
 
 /** The pinned links of all interfaces; they outlive the agent. */
 export class LinkPins {

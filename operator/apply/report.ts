@@ -123,6 +123,7 @@ export interface StatusFacts {
   readonly exceptions: ExceptionCounts | undefined;
   readonly source: EngineStatus["source"] | undefined;
   readonly sourceProblems: readonly Problem[];
+  readonly podNetwork: EngineStatus["podNetwork"] | undefined;
 }
 
 export function describeStatus(picture: Picture, facts: StatusFacts): EngineStatus {
@@ -143,6 +144,7 @@ export function describeStatus(picture: Picture, facts: StatusFacts): EngineStat
     ...(facts.applyError !== undefined && { applyError: facts.applyError }),
     ...(facts.lastApply !== undefined && { lastApply: facts.lastApply }),
     ...(facts.source !== undefined && { source: facts.source }),
+    ...(facts.podNetwork !== undefined && { podNetwork: facts.podNetwork }),
   };
 }
 

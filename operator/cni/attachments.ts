@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { SluiceError } from "../errors.js";
 import type { Cidr } from "../model/records.js";
 import { type Addresses, AddressPool, type PoolUsage } from "./address-pool.js";
 import { type Attachment, attachmentKey, hostNameOf, macOf } from "./attachment.js";
@@ -141,6 +142,7 @@ export class Attachments {
     // What waits on the event loop goes first: a burst of calls is many short stops and not one long.
     await nextTurn();
     await network.attach(attachment).catch((cause: unknown) => {
+      if (cause instanceof SluiceError && cause.code === "SLUICE_CNI_TRY_AGAIN") throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       const problem = `the policy of ${attachmentKey(attachment)} is not in force: ${why}`;
       throw cniError("SLUICE_CNI_POLICY", problem, { cause });

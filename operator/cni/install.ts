@@ -1,4 +1,12 @@
-import { chmodSync, copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { newestVersion } from "./versions.js";
@@ -21,9 +29,10 @@ export interface NetworkOptions {
  *
  * @param binFolder usually `/opt/cni/bin`
  * @param socketPath where the agent listens: `cni.sock` in any folder
- * @throws of Node, when the folder cannot be written
+ * @throws of Node, when the folder cannot be made or written
  */
 export function installPlugin(binFolder: string, socketPath: string): void {
+  mkdirSync(binFolder, { recursive: true });
   const folder = dirname(socketPath);
   const hint = join(binFolder, `${programName}.folder`);
   if (folder === usualFolder) rmSync(hint, { force: true });
@@ -43,6 +52,7 @@ export function installConfig(configFolder: string, options: NetworkOptions = {}
   const path = join(configFolder, configName);
   const text = formatConfig(options);
   if (readText(path) === text) return false;
+  mkdirSync(configFolder, { recursive: true });
   replace(path, (fresh) => writeFileSync(fresh, text), 0o600);
   return true;
 }

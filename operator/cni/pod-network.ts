@@ -6,7 +6,7 @@ export interface PodNetwork {
    * Resolves when the pod's policy is in the kernel and its packets are judged by it. The host's end exists and is
    * down, or up when the agent was restarted: then what is there is taken over. May be called again for the same pod.
    *
-   * @throws what is wrong; the attachment is undone then
+   * @throws what is wrong; the attachment is undone then. SLUICE_CNI_TRY_AGAIN is told to the runtime as it is
    */
   attach(attachment: Attachment): Promise<void>;
   /** Lets everything go that belongs to the pod; nothing to do when nothing does. The link may be gone. */

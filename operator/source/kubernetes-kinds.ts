@@ -16,6 +16,8 @@ import { HeldRecords } from "./held-records.js";
 export interface KubernetesKind {
   readonly kind: Kind | ClusterKind;
   readonly target: WatchTarget;
+  /** A server that does not know it has none of it. */
+  readonly isOptional?: boolean;
   /** @param interner shared by all kinds */
   hold(interner: Interner): HeldObjects;
 }
@@ -57,9 +59,13 @@ export const podKinds: readonly KubernetesKind[] = [
     message: PodMessage,
   }),
   records("NetworkPolicy", { path: "/apis/networking.k8s.io/v1/networkpolicies" }),
-  records("ClusterNetworkPolicy", {
-    path: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
-  }),
+  {
+    ...records("ClusterNetworkPolicy", {
+      path: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+    }),
+    // Its CRD is not part of Kubernetes.
+    isOptional: true,
+  },
 ];
 
 export const serviceKinds: readonly KubernetesKind[] = [

@@ -74,8 +74,9 @@ export class KubernetesSource implements Source {
   }
 
   state(): SourceState {
-    const kinds = this.#watched.map(({ kind, objects, reflector }) => {
-      const { isSynced, isConnected, events, streams, lists } = reflector.state();
+    const kinds = this.#watched.map((watched) => {
+      const { kind, objects } = watched;
+      const { isSynced, isConnected, events, streams, lists } = stateOf(watched);
       return {
         kind: kind.kind,
         objects: objects.size,
@@ -142,7 +143,7 @@ export class KubernetesSource implements Source {
   }
 
   #stateChanged(): void {
-    const states = this.#watched.map(({ reflector }) => reflector.state());
+    const states = this.#watched.map(stateOf);
     const isConnected = states.every((state) => state.isConnected);
     if (isConnected !== this.#isConnected) {
       this.#isConnected = isConnected;
@@ -182,9 +183,14 @@ export class KubernetesSource implements Source {
 
   #connectionProblems(): readonly Problem[] {
     const now = new Map<string, Problem>();
-    for (const { kind, reflector } of this.#watched) {
+    for (const { kind, objects, reflector } of this.#watched) {
       const { error, isSynced } = reflector.state();
       if (error === undefined) continue;
+      if (isMissing(kind, error)) {
+        const known = this.#connectionTold.get(kind.kind);
+        now.set(kind.kind, known ?? missingKind(kind, objects.size));
+        continue;
+      }
       const key = error.status === 404 ? kind.kind : error.code;
       if (now.has(key)) continue;
       now.set(key, this.#connectionTold.get(key) ?? connectionProblem(kind, error, isSynced));
@@ -198,9 +204,32 @@ export class KubernetesSource implements Source {
   }
 
   #errors(): readonly string[] {
-    const errors = this.#watched.flatMap(({ reflector }) => reflector.state().error?.problem ?? []);
+    const errors = this.#watched.flatMap((watched) => stateOf(watched).error?.problem ?? []);
     return [...new Set(errors)];
   }
+}
+
+/** A kind that need not be there is in sync without an object while the server does not know it. */
+function stateOf({ kind, reflector }: Watched): WatchState {
+  const { error, ...state } = reflector.state();
+  if (error === undefined) return state;
+  if (!isMissing(kind, error)) return { ...state, error };
+  return { ...state, isSynced: true, isConnected: true };
+}
+
+function isMissing({ isOptional }: KubernetesKind, error: KubeError): boolean {
+  return isOptional === true && error.status === 404;
+}
+
+function missingKind({ kind, target }: KubernetesKind, held: number): Problem {
+  const stays = held === 0 ? "there are none" : "those last read stay in force";
+  return {
+    severity: "warning",
+    code: "SLUICE_KUBE_NOT_FOUND",
+    origin: { source: API_SOURCE },
+    message: `the API server does not know the kind ${kind} (${target.path}); ${stays}`,
+    remedy: "Install its CRD to use it; it is looked for every half minute",
+  };
 }
 
 function connectionProblem(

@@ -73,6 +73,19 @@ export const status: EngineStatus = {
   lastApply: { at: "2026-01-01T00:00:01.000Z", milliseconds: 3.5 },
 };
 
+export const podRules: readonly RuleState[] = [
+  {
+    policy: "NetworkPolicy web/allow-client",
+    rule: "ingress[0]",
+    action: "Accept",
+    mode: "Enforce",
+    interfaces: ["web/server-1", "web/server-2"],
+    match: "from pods web app=client; tcp 80",
+    matched: { packets: 12, bytes: 900 },
+    exceeded: none,
+  },
+];
+
 export const rules: readonly RuleState[] = [
   {
     policy: "fail-safe",
@@ -173,9 +186,11 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     submit: () => {},
     setApiServers: () => {},
     setSource: () => {},
+    setPods: () => {},
     setSourceProblems: () => {},
     status: () => status,
     rules: () => rules,
+    podRules: () => podRules,
     sets: () => sets,
     reasons: () => ({ rule: { packets: 42, bytes: 2520 } }),
     protocols: () => [

@@ -130,7 +130,7 @@ export interface ShimCall {
 }
 
 /** Runs the shim once. */
-export function runShim(node: CniNode, call: ShimCall): Promise<ShimAnswer> {
+export function runShim(node: Pick<CniNode, "binFolder">, call: ShimCall): Promise<ShimAnswer> {
   const { command, containerId, netns, args, config = {}, killAfterMs } = call;
   const env = {
     CNI_COMMAND: command,

@@ -6,6 +6,7 @@ import { KubernetesSource } from "../../operator/source/kubernetes.js";
 import { podKinds, serviceKinds } from "../../operator/source/kubernetes-kinds.js";
 import type { ObjectEvent, SourceRecord } from "../../operator/source/source.js";
 import { adminClient } from "../kube/config-maps.js";
+import { clusterNetworkPolicies } from "./cluster-network-policies.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
 
@@ -386,21 +387,3 @@ spec:
     );
   });
 });
-
-/** The kind as the API server must know it; its own schema is of no account here. */
-const clusterNetworkPolicies = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata:
-  name: clusternetworkpolicies.policy.networking.k8s.io
-  annotations: {api-approved.kubernetes.io: https://github.com/kubernetes-sigs/network-policy-api}
-spec:
-  group: policy.networking.k8s.io
-  scope: Cluster
-  names: {kind: ClusterNetworkPolicy, plural: clusternetworkpolicies}
-  versions:
-  - name: v1alpha2
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`;

@@ -50,6 +50,11 @@ export interface PeerCalls {
     { readonly name: string; readonly to: string; readonly port: number },
     number
   >;
+  /** Opens a connection and ends it at once; `silent`: no answer came in time. */
+  readonly tryTcp: Call<
+    { readonly to: string; readonly port: number; readonly timeoutMs: number },
+    "open" | "refused" | "silent"
+  >;
   readonly tellTcp: Call<{ readonly name: string; readonly text: string }>;
   /** All that came by a connection. */
   readonly heardTcp: Call<{ readonly name: string }, string>;

@@ -100,6 +100,18 @@ const answers: Answers = {
         resolve(socket.localPort ?? 0);
       });
     }),
+  tryTcp: ({ to, port, timeoutMs }) =>
+    new Promise((resolve) => {
+      const socket = connect({ host: to, port });
+      const end = (outcome: "open" | "refused" | "silent") => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve(outcome);
+      };
+      const timer = setTimeout(() => end("silent"), timeoutMs);
+      socket.once("connect", () => end("open"));
+      socket.on("error", () => end("refused"));
+    }),
   tellTcp({ name, text }) {
     connections.get(name)?.socket.write(text);
   },

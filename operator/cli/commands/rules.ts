@@ -27,6 +27,7 @@ import { type Sample, watch } from "../watch.js";
 interface RulesOptions extends AgentOptions, WatchOptions {
   readonly policy?: readonly string[];
   readonly hit?: boolean;
+  readonly pods?: boolean;
 }
 
 /** `sluicectl rules` */
@@ -43,7 +44,8 @@ export function rulesCommand(cli: Cli): Command {
       "its policy only audits.",
   )
     .option("--policy <name>", "only this policy's rules; repeatable", collect)
-    .option("--hit", "only rules that matched a packet");
+    .option("--hit", "only rules that matched a packet")
+    .option("--pods", "the rules that judge pods: NetworkPolicies and ClusterNetworkPolicies");
   return withWatch(command).action((options: RulesOptions) =>
     withAgents(cli, options, async ({ io, agents, output }) => {
       const take = async () => select(await takeRules(agents, options), options);
@@ -65,8 +67,12 @@ export function rulesCommand(cli: Cli): Command {
 }
 
 /** Of one node as it has them, of several as sums. */
-async function takeRules(agents: Agents, { node }: RulesOptions): Promise<readonly ListedRule[]> {
-  const answers = await agents.answers((client) => client.call("rules"));
+async function takeRules(
+  agents: Agents,
+  { node, pods }: RulesOptions,
+): Promise<readonly ListedRule[]> {
+  const call = pods === true ? "podRules" : "rules";
+  const answers = await agents.answers((client) => client.call(call));
   const [only] = answers;
   const isOne = !agents.isCluster || node?.length === 1;
   return isOne && only !== undefined ? only.value : sumRules(answers);

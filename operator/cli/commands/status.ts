@@ -67,6 +67,7 @@ export function statusText(status: AgentStatus, output: Output, nowMs: number): 
     section("Policies", policies(status, output, nowMs), output),
     section("Verdicts by reason", reasons(status, output), output),
     section("Tables", tables(status, output), output),
+    section("Pods", podNetwork(status, output), output),
     section("Problems", problems(status, output), output),
   ]
     .filter((part) => part !== "")
@@ -182,7 +183,7 @@ function policyState(policy: PolicyState, { colors }: Output, nowMs: number): st
   return parts.join(", ");
 }
 
-function reasons(status: AgentStatus, output: Output): string {
+function reasons(status: Pick<AgentStatus, "reasons">, output: Output): string {
   const rows = Object.entries(status.reasons)
     .filter(([, { packets }]) => packets > 0)
     .map(([reason, { packets, bytes }]) => [reason, formatCount(packets), formatCount(bytes)]);
@@ -191,6 +192,31 @@ function reasons(status: AgentStatus, output: Output): string {
     [{ title: "REASON" }, { title: "PACKETS", align: "right" }, { title: "BYTES", align: "right" }],
     rows,
   );
+}
+
+/** A summary, and what is worth a look; documents have all of it. */
+function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string {
+  if (pods === undefined) return "";
+  const closed = `, ${pods.closedPods} closed`;
+  const lines = [
+    `${formatCount(pods.pods)} attached${pods.closedPods === 0 ? "" : output.colors.red(closed)}; ` +
+      `${formatCount(pods.policies)} policies, ${formatCount(pods.rules)} rules, ` +
+      `generation ${pods.generation}`,
+    ...pods.pools.map(
+      ({ cidr, used, capacity }) =>
+        `${cidr}: ${formatCount(used)} of ${formatCount(capacity)} addresses in use`,
+    ),
+    ...pods.tables
+      .filter(({ used, capacity }) => used >= pressing * capacity)
+      .map(({ name, used, capacity }) =>
+        output.colors.red(
+          `table ${name}: ${formatCount(used)} of ${formatCount(capacity)} entries in use`,
+        ),
+      ),
+    ...(pods.applyError === undefined ? [] : [output.colors.red(printable(pods.applyError))]),
+    reasons(pods, output),
+  ];
+  return lines.filter((line) => line !== "").join("\n");
 }
 
 const pressing = 0.9;

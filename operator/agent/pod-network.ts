@@ -1,0 +1,126 @@
+import { dirname, join } from "node:path";
+import type { Logger } from "pino";
+import type { Engine } from "../api/engine.js";
+import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
+import { AttachmentStore } from "../cni/attachment-store.js";
+import { cniError } from "../cni/errors.js";
+import { hostMac } from "../cni/gateway.js";
+import { installConfig, installPlugin } from "../cni/install.js";
+import { kernelPodLinks, uplinkMtu } from "../cni/kernel-pod-links.js";
+import type { PodNetwork as CniPodNetwork } from "../cni/pod-network.js";
+import { type CniServer, startCniServer } from "../cni/server.js";
+import { SluiceError } from "../errors.js";
+import type { ObjectEvent } from "../source/source.js";
+import { enableForwarding } from "./forwarding.js";
+import type { AgentOptions } from "./options.js";
+
+export interface RunningPodNetwork {
+  /** Takes what the source tells. */
+  observe(event: ObjectEvent): void;
+  /** What is attached stays attached, and judged. */
+  close(): Promise<void>;
+}
+
+/**
+ * Gives this node's pods their network: serves CNI and keeps policies in force. Pods that an earlier agent attached are
+ * taken over before this resolves, so it comes before the source is read.
+ *
+ * @throws SluiceError
+ */
+export async function startPodNetwork(
+  { engine: { nodeName, pinRoot, stateFolder }, podNetwork = {}, socketPath }: AgentOptions,
+  engine: Engine,
+  logger: Logger,
+): Promise<RunningPodNetwork> {
+  const log = logger.child({ component: "cni" });
+  const { binFolder, configFolder } = podNetwork;
+  enableForwarding();
+  let hasCidrs = false;
+  /** When pods can be attached: a runtime takes its node for ready when it finds the file. */
+  const announce = () => {
+    if (configFolder === undefined || !hasCidrs || pods.notReady() !== undefined) return;
+    try {
+      if (installConfig(configFolder)) log.info({ configFolder }, "network configuration written");
+    } catch (err) {
+      log.error({ err, configFolder }, "the network configuration could not be written");
+    }
+  };
+  const pods = await openPodNetwork(
+    { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
+    logger,
+  );
+  const cniSocket = join(dirname(socketPath), "cni.sock");
+  let cni: CniServer;
+  try {
+    if (binFolder !== undefined) install(binFolder, cniSocket);
+    cni = await startCniServer({
+      socketPath: cniSocket,
+      store: new AttachmentStore(join(stateFolder, "cni")),
+      links: kernelPodLinks(),
+      network: cniNetwork(pods),
+      log,
+      notReady: () => pods.notReady(),
+      mtuBytes: uplinkMtu,
+    });
+  } catch (error) {
+    await pods.close();
+    throw error;
+  }
+  const { attachments } = cni;
+  engine.setPods({
+    state: () => ({
+      ...pods.state(),
+      pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
+        return { cidr, used, capacity: Number(capacity) };
+      }),
+    }),
+    rules: () => pods.rules(),
+    problems: () => pods.problems(),
+  });
+  log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
+  return {
+    observe(event) {
+      if (event.type === "problems") return;
+      pods.submit(event);
+      if (event.type !== "upsert" || event.record.kind !== "Node") return;
+      if (event.record.name !== nodeName) return;
+      const { podCidrs } = event.record;
+      attachments.setPodCidrs(podCidrs);
+      hasCidrs = podCidrs.length > 0;
+      announce();
+    },
+    async close() {
+      await cni.close();
+      await pods.close();
+    },
+  };
+}
+
+/** @throws SluiceError SLUICE_CNI_INSTALL */
+function install(binFolder: string, cniSocket: string): void {
+  try {
+    installPlugin(binFolder, cniSocket);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SluiceError("SLUICE_CNI_INSTALL", `the CNI plugin cannot be installed: ${why}`, {
+      remedy: "Check --cni-bin-dir: the folder must be there and not read-only",
+      cause,
+    });
+  }
+}
+
+/** With the code by which a runtime tries again, where that helps. */
+function cniNetwork(pods: PodNetwork): CniPodNetwork {
+  return {
+    async attach(attachment) {
+      try {
+        await pods.attach(attachment);
+      } catch (error) {
+        if (!(error instanceof SluiceError) || error.code !== "SLUICE_NO_POD") throw error;
+        throw cniError("SLUICE_CNI_TRY_AGAIN", error.problem, { cause: error });
+      }
+    },
+    detach: (attachment) => pods.detach(attachment),
+    check: (attachment) => pods.check(attachment),
+  };
+}

@@ -1,0 +1,357 @@
+import type pino from "pino";
+import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
+import type { PodNetworkState, RuleState } from "../api/engine.js";
+import { CapacityError } from "../compile/capacity-error.js";
+import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
+import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
+import { PodRulesCache } from "../compile/pod-rules-cache.js";
+import { SluiceError } from "../errors.js";
+import { formatCidr } from "../model/cidr-format.js";
+import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
+import type { Cidr, Problem } from "../model/records.js";
+import { clearRuleSlot } from "./counters.js";
+import { Firewall } from "./firewall.js";
+import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
+import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
+import type { PodLink } from "./pod-link.js";
+import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
+import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
+import { PodTables } from "./pod-tables.js";
+import { RedirectTargets } from "./redirect-targets.js";
+import { RuleSlots } from "./rule-slots.js";
+
+/** Changes within this time are applied together. */
+const COALESCE_MS = 20;
+/** What failed is tried again this often. */
+const RETRY_MS = 10_000;
+/** How often the node's own addresses are looked at: nobody tells when they change. */
+const OWN_ADDRESSES_MS = 10_000;
+/** How long a pod's record may be behind the runtime that attaches the pod. */
+const RECORD_MS = 10_000;
+/** Both halves together hold the addresses of about 100,000 pods. */
+const ADDRESS_LINES = 131_072;
+const MAX_FLOWS = 131_072;
+
+export interface PodNetworkOptions {
+  readonly nodeName: string;
+  /** Folder in a bpffs; one per agent. */
+  readonly pinRoot: string;
+  /** MAC of the node's end of every pod's veth. */
+  readonly gatewayMac: string;
+  /** Called after each application that succeeded. */
+  readonly onApplied?: () => void;
+}
+
+/** @throws SluiceError as `openPodDatapath` */
+export async function openPodNetwork(
+  options: PodNetworkOptions,
+  log: pino.Logger,
+): Promise<PodNetwork> {
+  const { pinRoot } = options;
+  const datapath = await openPodDatapath({
+    pinRoot,
+    addressLines: ADDRESS_LINES,
+    flows: MAX_FLOWS,
+  });
+  try {
+    return new PodNetwork(datapath, options, log);
+  } catch (error) {
+    closeFd(datapath.eventsFd);
+    datapath.close();
+    throw error;
+  }
+}
+
+/**
+ * What judges the packets of this node's pods: their rows, their programs and the policies in the pods' bank. Nothing is
+ * written but rows before the first `synced`: until then what an earlier agent left judges on.
+ */
+export class PodNetwork {
+  readonly #options: PodNetworkOptions;
+  readonly #log: pino.Logger;
+  readonly #datapath: PodDatapath;
+  readonly #grace = new GracePeriod();
+  readonly #slots: RuleSlots;
+  readonly #firewall: Firewall;
+  readonly #tables: PodTables;
+  readonly #objects = new PodObjects();
+  readonly #local = new LocalPodTable(this.#objects);
+  readonly #policies = new PodPolicies();
+  readonly #cache = new PodRulesCache();
+  readonly #closing = new AbortController();
+  #ownAddresses: readonly Cidr[] = [];
+  #rules: PodRules | undefined;
+  #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
+  #isSynced = false;
+  #inSync = false;
+  #applyError: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #wakeAtMs = Infinity;
+  readonly #addressTimer: NodeJS.Timeout;
+  #running: Promise<void> = Promise.resolve();
+  /** The application that has not begun yet. */
+  #next: Promise<void> | undefined;
+
+  constructor(datapath: PodDatapath, options: PodNetworkOptions, log: pino.Logger) {
+    this.#options = options;
+    this.#log = log.child({ component: "pods" });
+    this.#datapath = datapath;
+    this.#slots = new RuleSlots(datapath, (slot) => clearRuleSlot(datapath, slot));
+    const targets = new RedirectTargets(datapath, new Map(), () => undefined);
+    this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
+    this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
+    this.#addressTimer = setInterval(() => {
+      if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
+    }, OWN_ADDRESSES_MS);
+    this.#addressTimer.unref();
+    this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
+  }
+
+  /** Level-triggered: the newest record of a name wins; applying is coalesced. */
+  submit(event: PodObjectEvent | { readonly type: "synced" }): void {
+    if (event.type === "synced") {
+      this.#isSynced = true;
+      this.#wake(COALESCE_MS);
+      return;
+    }
+    const { matters, pod } = this.#objects.submit(event);
+    if (pod !== undefined) this.#local.podChanged(pod);
+    if (matters) this.#wake(COALESCE_MS);
+  }
+
+  /** Why no pod can be attached yet; undefined when one can. */
+  notReady(): string | undefined {
+    return this.#inSync ? undefined : "the policies of pods are not in the kernel yet";
+  }
+
+  /**
+   * Resolves when the pod is judged by its policies. A pod that an earlier agent attached is judged on as it was until
+   * the next application; for another one its record is waited for.
+   *
+   * @throws SluiceError SLUICE_NO_POD when its record does not come; SLUICE_NOT_IN_FORCE, SLUICE_CAPACITY
+   */
+  async attach(link: PodLink): Promise<void> {
+    const found = linkByName(link.hostName);
+    if (found === undefined) {
+      throw new SluiceError("SLUICE_NO_INTERFACE", `there is no interface ${link.hostName}`);
+    }
+    const { place, found: where } = this.#tables.take(link, found.index);
+    const entry = this.#local.add(link, place);
+    if (where !== "new") {
+      /* The programs of another layout judge by its tables until those of this one are filled. */
+      if (where === "in-tables") this.#connect(entry);
+      this.#wake(COALESCE_MS);
+      if (entry.error !== undefined) throw entry.error;
+      return;
+    }
+    const { signal } = this.#closing;
+    if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
+      throw noPod(link);
+    }
+    await this.#applyNow();
+    if (entry.error !== undefined) throw entry.error;
+    if (entry.isInForce && entry.isConnected) return;
+    throw new SluiceError("SLUICE_NOT_IN_FORCE", this.#applyError ?? "the source is not in sync");
+  }
+
+  async detach(link: PodLink): Promise<void> {
+    const { hostName } = link;
+    this.#tables.release(link, this.#local.entries.get(hostName)?.place.index);
+    this.#local.remove(hostName);
+    this.#wake(COALESCE_MS);
+    await Promise.resolve();
+  }
+
+  async check(link: PodLink): Promise<string | undefined> {
+    const entry = this.#local.entries.get(link.hostName);
+    if (entry === undefined) return "it is not among the pods that are judged";
+    const difference = this.#tables.check(link, entry.place);
+    if (difference !== undefined) return `${difference} is missing`;
+    return entry.isInForce ? undefined : "its policy is not in the kernel";
+  }
+
+  problems(): readonly Problem[] {
+    return this.#policies.problems();
+  }
+
+  state(): Omit<PodNetworkState, "pools"> {
+    const inSync = this.#inSync;
+    const applyError = this.#applyError;
+    return {
+      inSync,
+      ...(applyError !== undefined && { applyError }),
+      ...describePodNetwork(this.#picture()),
+    };
+  }
+
+  /** In order of judgement. */
+  rules(): readonly RuleState[] {
+    return describePodRules(this.#picture());
+  }
+
+  #picture(): PodPicture {
+    return {
+      datapath: this.#datapath,
+      firewall: this.#firewall,
+      slots: this.#slots,
+      local: this.#local,
+      rules: this.#rules,
+    };
+  }
+
+  /** Gives descriptors up; links, pins and tables stay in force. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    clearTimeout(this.#timer);
+    clearInterval(this.#addressTimer);
+    await this.#running;
+    await this.#firewall.settle();
+    this.#grace.close();
+    closeFd(this.#datapath.eventsFd);
+    this.#datapath.close();
+  }
+
+  /** Applies soon; an earlier wake-up wins over a later one. */
+  #wake(inMs: number): void {
+    if (this.#closing.signal.aborted || !this.#isSynced) return;
+    const atMs = performance.now() + inMs;
+    if (atMs >= this.#wakeAtMs) return;
+    clearTimeout(this.#timer);
+    this.#wakeAtMs = atMs;
+    this.#timer = setTimeout(() => {
+      this.#wakeAtMs = Infinity;
+      void this.#applyNow();
+    }, inMs);
+  }
+
+  /** One application at a time; whoever asks before it has begun shares it. */
+  #applyNow(): Promise<void> {
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      return this.#apply();
+    });
+    this.#running = this.#next;
+    return this.#next;
+  }
+
+  async #apply(): Promise<void> {
+    if (this.#closing.signal.aborted || !this.#isSynced) return;
+    try {
+      await this.#reconcile();
+      this.#inSync = true;
+      this.#applyError = undefined;
+    } catch (error) {
+      this.#applyError = error instanceof Error ? error.message : String(error);
+      this.#log.error({ err: error }, "the pods' tables could not be brought to the wanted state");
+      this.#wake(RETRY_MS);
+      return;
+    }
+    this.#options.onApplied?.();
+  }
+
+  async #reconcile(): Promise<void> {
+    const entries = [...this.#local.entries.values()];
+    const subjects = this.#local.subjects();
+    const candidates = this.#policies.begin(this.#objects.policies);
+    await this.#put(subjects.map(localPodOf), candidates);
+    candidates.commit();
+    for (const entry of subjects) entry.isInForce = true;
+    for (const entry of entries) {
+      const isThere = this.#local.entries.get(entry.link.hostName) === entry;
+      if (isThere && !entry.isConnected) this.#connect(entry);
+    }
+  }
+
+  /** Changes of policies that do not fit are given up one by one, until the rest fits. */
+  async #put(
+    localPods: readonly ReturnType<typeof localPodOf>[],
+    candidates: PodPolicyCandidates,
+  ): Promise<void> {
+    this.#ownAddresses = this.#readOwnAddresses();
+    const changedPods = this.#local.takeChanged();
+    for (;;) {
+      try {
+        const policies = candidates.policies();
+        const rules = compilePodRules(
+          {
+            localPods,
+            pods: this.#local.pods,
+            changedPods,
+            namespaces: this.#objects.namespaces,
+            nodes: [...this.#objects.nodes.values()],
+            ownAddresses: this.#ownAddresses,
+            networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
+            clusterNetworkPolicies: policies.filter(
+              (policy) => policy.kind === "ClusterNetworkPolicy",
+            ),
+          },
+          this.#cache,
+        );
+        await this.#write(rules, localPods);
+        return;
+      } catch (error) {
+        if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
+      }
+    }
+  }
+
+  async #write(rules: PodRules, localPods: readonly ReturnType<typeof localPodOf>[]) {
+    /* Every pod is judged, also one that no rule names: what is not judged is closed. */
+    const judgedSlots = localPods.flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
+    const isNew = await this.#firewall.change({
+      rules: rules.rules,
+      fieldClasses: this.#classesOf(rules.rules),
+      contents: rules.contents,
+      judgedSlots,
+      enforcedSlots: judgedSlots,
+      passUnparsable: false,
+      eventsPerSecond: 0,
+    });
+    /* What allowed a flow may have gone with an address. */
+    if (!isNew && rules.contents !== this.#rules?.contents) this.#firewall.judgeFlowsAgain();
+    this.#rules = rules;
+  }
+
+  #classesOf(rules: PodRules["rules"]): FieldClasses {
+    if (this.#fieldClasses?.of !== rules) {
+      this.#fieldClasses = { of: rules, classes: compileFieldClasses(rules) };
+    }
+    return this.#fieldClasses.classes;
+  }
+
+  /** One that cannot be connected keeps no other from it. */
+  #connect(entry: LocalEntry): void {
+    const { hostName } = entry.link;
+    try {
+      this.#tables.connect(entry.link, entry.place);
+      entry.isConnected = true;
+      entry.error = undefined;
+    } catch (error) {
+      entry.error = error;
+      this.#log.error({ err: error, interface: hostName }, "a pod could not be connected");
+    }
+  }
+
+  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
+  #readOwnAddresses(): readonly Cidr[] {
+    const found = listAddresses().flatMap(({ address }) => {
+      const cidr = readCidr(address, ANY_CIDR);
+      return isFault(cidr) ? [] : [cidr];
+    });
+    const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
+    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
+    const before = new Set(this.#ownAddresses.map(formatCidr));
+    const isSame =
+      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
+    return isSame ? this.#ownAddresses : [...byText.values()];
+  }
+}
+
+function noPod({ pod: { namespace, name, uid } }: PodLink): SluiceError {
+  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
+  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${RECORD_MS / 1000} s`;
+  return new SluiceError("SLUICE_NO_POD", problem, {
+    remedy: "It is tried again; check that the pod is there, and the agent's source",
+  });
+}

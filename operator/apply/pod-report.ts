@@ -1,0 +1,131 @@
+import { Limits } from "../../datapath/generated/layout.js";
+import type { PodNetworkState, RuleState } from "../api/engine.js";
+import type { PodRules } from "../compile/pod-rules.js";
+import type { ProtocolBox } from "../compile/protocol-boxes.js";
+import type { CompiledRule } from "../compile/rule-list.js";
+import type { PortRange } from "../model/records.js";
+import { readOutcomes, readRuleCounts } from "./counters.js";
+import type { Firewall } from "./firewall.js";
+import type { LocalPodTable } from "./local-pod-table.js";
+import type { PodDatapath } from "./pod-datapath.js";
+import { keyOf } from "./pod-objects.js";
+import type { RuleSlots } from "./rule-slots.js";
+
+/** What reports about pods are made of, at one moment. */
+export interface PodPicture {
+  readonly datapath: PodDatapath;
+  readonly firewall: Firewall;
+  readonly slots: RuleSlots;
+  readonly local: LocalPodTable;
+  /** Undefined: an earlier agent's are in force. */
+  readonly rules: PodRules | undefined;
+}
+
+export function describePodNetwork({
+  datapath,
+  firewall,
+  slots,
+  local,
+  rules,
+}: PodPicture): Omit<PodNetworkState, "inSync" | "applyError" | "pools"> {
+  const entries = [...local.entries.values()];
+  const { addresses, rules: tables } = firewall;
+  return {
+    generation: firewall.generation.number,
+    pods: entries.length,
+    /* Until the first application those that an earlier agent left are judged as they were. */
+    closedPods:
+      rules === undefined
+        ? 0
+        : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected).length,
+    policies: rules?.policyPods.size ?? 0,
+    rules: rules?.rules.length ?? 0,
+    reasons: readOutcomes(datapath).reasons,
+    tables: [
+      { name: "pods", used: entries.length, capacity: Limits.MAX_PODS },
+      { name: "rules", used: tables?.rules.length ?? 0, capacity: Limits.MAX_RULES },
+      { name: "rule slots", used: slots.used, capacity: Limits.MAX_RULE_SLOTS - 1 },
+      {
+        name: "address classes",
+        used: addresses?.classes.count ?? 0,
+        capacity: Limits.MAX_ADDRESS_CLASSES,
+      },
+      {
+        name: "field classes",
+        used: tables?.fieldClassCount ?? 0,
+        capacity: Limits.MAX_FIELD_CLASSES,
+      },
+      {
+        name: "address lines",
+        used: addresses?.allocator.used ?? 0,
+        capacity: datapath.addressLines.length >> 1,
+      },
+    ],
+  };
+}
+
+/** Rules in force in order of judgement; a rule that takes several bits is one row. */
+export function describePodRules(picture: PodPicture): readonly RuleState[] {
+  const { firewall, slots, rules, local } = picture;
+  const tables = firewall.rules;
+  if (tables === undefined || rules === undefined) return [];
+  const counts = readRuleCounts(picture.datapath);
+  const full = (name: string) => rules.fullNames.get(name) ?? name;
+  const pods = podsBySlot(local);
+  const rows = new Map<number, CompiledRule[]>();
+  tables.rules.forEach((rule, index) => {
+    const slot = tables.slots[index]!;
+    if (slots.owner(slot) === undefined) return;
+    const bits = rows.get(slot);
+    if (bits === undefined) rows.set(slot, [rule]);
+    else bits.push(rule);
+  });
+  return [...rows].map(([slot, bits]) => {
+    const [{ policy, rule, action, audit }] = bits as [CompiledRule];
+    const subjects = new Set(bits.flatMap(({ interfaces }) => interfaces));
+    return {
+      policy: full(policy),
+      rule: full(rule),
+      action,
+      mode: audit ? ("Audit" as const) : ("Enforce" as const),
+      interfaces: [...new Set([...subjects].flatMap((one) => pods.get(one) ?? []))].sort(),
+      match: [...new Set(bits.map(matchOf))].join(" | "),
+      ...counts(slot),
+    };
+  });
+}
+
+function podsBySlot(local: LocalPodTable): ReadonlyMap<number, string> {
+  return new Map(
+    local.subjects().flatMap(({ record, place: { slotOut, slotIn } }) => {
+      const key = keyOf(record);
+      return [[slotOut, key] as const, [slotIn, key] as const];
+    }),
+  );
+}
+
+/** Conditions of one bit, for people: `from pods web app=client; tcp 80`. */
+function matchOf({ from, to, protocols }: CompiledRule): string {
+  const parts = [
+    ...(from === undefined ? [] : [`from ${setsText(from)}`]),
+    ...(to === undefined ? [] : [`to ${setsText(to)}`]),
+    ...(protocols === undefined ? [] : [[...new Set([...protocols].map(boxText))].join(", ")]),
+  ];
+  return parts.length === 0 ? "any packet" : parts.join("; ");
+}
+
+function setsText(keys: readonly string[]): string {
+  return keys.length === 0 ? "nobody" : keys.join(", ");
+}
+
+function boxText([space, { destinationPorts, details }]: readonly [string, ProtocolBox]): string {
+  const protocol = space.includes("/") ? `protocol ${space.split("/")[1]}` : space;
+  const types = details?.map(({ start, end }) => `${start >> 8}-${end >> 8}`).join(" ");
+  return [protocol, destinationPorts?.map(portsText).join(" "), types && `type ${types}`]
+    .filter((part) => part !== undefined)
+    .join(" ");
+}
+
+function portsText({ start, end }: PortRange): string {
+  return start === end ? String(start) : `${start}-${end}`;
+}

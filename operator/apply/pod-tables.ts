@@ -1,0 +1,204 @@
+import { join } from "node:path";
+import type pino from "pino";
+import { Limits, type PodInterface, type PodKey } from "../../datapath/generated/layout.js";
+import {
+  attachClsact,
+  attachTc,
+  type IfIndex,
+  ifIndex,
+  listInterfaces,
+  type Program,
+  queryClsact,
+  queryTcx,
+  type TcDirection,
+} from "../../datapath/index.js";
+import { CapacityError } from "../compile/capacity-error.js";
+import { CLSACT } from "./attachments.js";
+import { clearInterfaceSlot } from "./counters.js";
+import { LinkPins } from "./link-pins.js";
+import type { PodDatapath } from "./pod-datapath.js";
+import { macBytes, type PodLink, wordsOf } from "./pod-link.js";
+
+/** Where a pod is in the kernel's tables. */
+export interface PodPlace {
+  /** Of the node's end of its veth. */
+  readonly index: IfIndex;
+  readonly slotOut: number;
+  readonly slotIn: number;
+}
+
+/** How a pod was found when it was given its place. */
+export type Found =
+  /** These tables had it: an agent before this one attached it. */
+  | "in-tables"
+  /** Programs of another table layout judge it. */
+  | "other-layout"
+  | "new";
+
+const HOOKS = [
+  { kind: "pod-out", direction: "ingress", program: "podOut" },
+  { kind: "pod-in", direction: "egress", program: "podIn" },
+] as const;
+
+/**
+ * Rows and programs of pods. A pod is where `pod_interfaces` says; a restarted agent finds its slots there, and its
+ * programs by their pins, beside the layout folders as those of the uplinks.
+ */
+export class PodTables {
+  readonly #datapath: PodDatapath;
+  readonly #gatewayMac: Uint8Array;
+  readonly #pins: LinkPins;
+  readonly #rows = new Map<number, PodInterface>();
+
+  /** Forgets what lost its interface while no agent ran. */
+  constructor(datapath: PodDatapath, pinRoot: string, gatewayMac: string, log: pino.Logger) {
+    this.#datapath = datapath;
+    this.#gatewayMac = macBytes(gatewayMac);
+    this.#pins = new LinkPins(join(pinRoot, "pod-links"), log);
+    const present = new Set<number>(listInterfaces().map(({ index }) => index));
+    for (const [index, row] of [...datapath.podInterfaces.entries()]) {
+      this.#rows.set(index, row);
+      if (!present.has(index)) this.#remove(index);
+    }
+    for (const index of this.#pins.indices()) if (!present.has(index)) this.#unpin(index);
+    for (const [key, { ifindex }] of [...datapath.pods.entries()]) {
+      if (!this.#rows.has(ifindex)) datapath.pods.delete(key);
+    }
+  }
+
+  /**
+   * Gives a pod its slots and its row in `pod_interfaces`, or finds those that it has. Nothing passes its link by that.
+   *
+   * @throws CapacityError
+   */
+  take(link: PodLink, index: IfIndex): { readonly place: PodPlace; readonly found: Found } {
+    const known = this.#rows.get(index);
+    if (known !== undefined && isSameBytes(known.mac, macBytes(link.mac))) {
+      const { slotOut, slotIn } = known;
+      return { place: { index, slotOut, slotIn }, found: "in-tables" };
+    }
+    if (known !== undefined) this.#remove(index);
+    const slotOut = this.#freeSlot();
+    const row = rowOf(link, slotOut);
+    for (const slot of [slotOut, row.slotIn]) clearInterfaceSlot(this.#datapath, slot);
+    const found = this.#pins.indices().includes(index) ? "other-layout" : "new";
+    this.#datapath.podInterfaces.update(index, row);
+    this.#rows.set(index, row);
+    return { place: { index, slotOut, slotIn: row.slotIn }, found };
+  }
+
+  /** Puts this agent's programs on the link, in place where others are, and lets other pods find it. */
+  connect(link: PodLink, { index, slotOut, slotIn }: PodPlace): void {
+    for (const { kind, direction, program } of HOOKS) {
+      this.#attach(kind, this.#datapath[program], index, direction);
+    }
+    const row = {
+      ifindex: index,
+      slotOut,
+      slotIn,
+      mac: macBytes(link.mac),
+      gatewayMac: this.#gatewayMac,
+    };
+    for (const key of keysOf(link)) this.#datapath.pods.update(key, row);
+  }
+
+  /** Lets go what belongs to a pod; its link may be gone, and another pod may have its addresses by now. */
+  release(link: PodLink, index = this.#indexOf(link)): void {
+    if (index === undefined) return;
+    for (const key of keysOf(link)) {
+      if (this.#datapath.pods.lookup(key)?.ifindex === index) this.#datapath.pods.delete(key);
+    }
+    this.#remove(index);
+  }
+
+  /** What is not as it was made; undefined when all is. */
+  check(link: PodLink, { index, slotOut, slotIn }: PodPlace): string | undefined {
+    const row = this.#datapath.podInterfaces.lookup(index);
+    if (row?.slotOut !== slotOut || row.slotIn !== slotIn) return "its row in pod_interfaces";
+    for (const key of keysOf(link)) {
+      if (this.#datapath.pods.lookup(key)?.ifindex !== index) return "its row in pods";
+    }
+    const missing = HOOKS.find(
+      ({ program, direction }) =>
+        !this.#isAttached(this.#datapath[program], ifIndex(index), direction),
+    );
+    return missing && `its program ${missing.kind}`;
+  }
+
+  #attach(
+    kind: "pod-out" | "pod-in",
+    program: Program,
+    index: IfIndex,
+    direction: TcDirection,
+  ): void {
+    const adopted = this.#pins.open(kind, index);
+    if (adopted !== undefined) {
+      adopted.update(program);
+      adopted.close();
+      return;
+    }
+    const filter = { ifIndex: index, direction, ...CLSACT };
+    if (queryClsact(filter) !== undefined) {
+      attachClsact(program, filter);
+      return;
+    }
+    const made = attachTc(program, filter);
+    if (made.kind === "clsact") return;
+    this.#pins.add(kind, index, made.link);
+    made.link.close();
+  }
+
+  #isAttached(program: Program, index: IfIndex, direction: TcDirection): boolean {
+    const { id } = program.info();
+    return (
+      queryClsact({ ifIndex: index, direction, ...CLSACT }) === id ||
+      queryTcx(index, direction).includes(id)
+    );
+  }
+
+  /** A sender's slot is odd, and its receiver's the next one. */
+  #freeSlot(): number {
+    const taken = new Set([...this.#rows.values()].map(({ slotOut }) => slotOut));
+    for (let slot = 1; slot + 1 < Limits.MAX_INTERFACE_SLOTS; slot += 2) {
+      if (!taken.has(slot)) return slot;
+    }
+    throw new CapacityError("pods", Limits.MAX_PODS, "this is one more");
+  }
+
+  #indexOf(link: PodLink): number | undefined {
+    const mac = macBytes(link.mac);
+    return [...this.#rows].find(([, row]) => isSameBytes(row.mac, mac))?.[0];
+  }
+
+  #remove(index: number): void {
+    this.#datapath.podInterfaces.delete(index);
+    this.#rows.delete(index);
+    this.#unpin(index);
+  }
+
+  #unpin(index: number): void {
+    for (const { kind } of HOOKS) this.#pins.remove(kind, index);
+  }
+}
+
+function rowOf({ mac, addresses: { ipv4, ipv6 } }: PodLink, slotOut: number): PodInterface {
+  return {
+    ipv4: ipv4 === undefined ? 0 : wordsOf(ipv4).words[0]!,
+    ipv6: ipv6 === undefined ? [0, 0, 0, 0] : wordsOf(ipv6).words,
+    mac: macBytes(mac),
+    slotOut,
+    slotIn: slotOut + 1,
+  };
+}
+
+function keysOf({ addresses: { ipv4, ipv6 } }: PodLink): readonly PodKey[] {
+  return [ipv4, ipv6].flatMap((text) => {
+    if (text === undefined) return [];
+    const { family, words } = wordsOf(text);
+    return { address: words, family };
+  });
+}
+
+function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

@@ -1,0 +1,254 @@
+/** Pods of a real API server on a node: attached by the real plugin, judged by the policies that kubectl applies. */
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { withCluster } from "../support/cluster/cluster.js";
+import { eventually } from "../support/eventually.js";
+import { clusterNetworkPolicies } from "./cluster-network-policies.js";
+import { connects, createNamespace, isDropped, type PodNode, withPodNode } from "./pods.js";
+
+const port = 8080;
+const isolation = ["isolation", "ingress: web/deny-all"] as const;
+
+const denyAll = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny-all, namespace: web}
+spec: {podSelector: {matchLabels: {app: server}}, policyTypes: [Ingress]}
+`;
+const allowClients = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: allow-clients, namespace: web}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: client}}}]
+    ports: [{port: http}]
+`;
+const denyByAdmin = `
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: no-clients}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {namespaces: {matchLabels: {team: a}}}
+  ingress:
+  - name: none
+    action: Deny
+    from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: client}}}}]
+`;
+
+async function apply({ cluster }: PodNode, text: string): Promise<void> {
+  await cluster.kubectl(["apply", "-f", "-"], { input: text });
+}
+
+async function remove({ cluster }: PodNode, kind: string, name: string): Promise<void> {
+  await cluster.kubectl(["delete", kind, "-n", "web", name]);
+}
+
+test("the pods of a node", async (context) => {
+  await withCluster(async (cluster) => {
+    await createNamespace(cluster, "web", { team: "a" });
+    await withPodNode(async (node) => {
+      const agent = node.startPods();
+      await agent.ready();
+
+      await context.test(
+        "without the CRD of ClusterNetworkPolicies it is in sync, and says so",
+        async () => {
+          const { inSync, problems } = await node.api.call("status");
+          assert.equal(inSync, true);
+          const about = problems.filter(({ message }) => message.includes("ClusterNetworkPolicy"));
+          assert.deepEqual(
+            about.map(({ severity, code }) => [severity, code]),
+            [["warning", "SLUICE_KUBE_NOT_FOUND"]],
+          );
+        },
+      );
+
+      await context.test("the plugin and its configuration are installed", () => {
+        const text = readFileSync(join(node.configFolder, "05-sluice.conflist"), "utf8");
+        assert.match(text, /"type": "sluice"/);
+        assert.ok(existsSync(join(node.binFolder, "sluice")));
+      });
+
+      const ports = [{ name: "http", containerPort: port }];
+      const server = await node.runPod("server", { labels: { app: "server" }, ports });
+      const client = await node.runPod("client", { labels: { app: "client" } });
+      const other = await node.runPod("other", { labels: { app: "other" } });
+      await server.peer.call("serveTcp", { port });
+      await server.peer.call("serveTcp", { port: port + 1 });
+      await server.peer.call("listen", { port: 7000 });
+
+      await context.test(
+        "reach each other and the node, and the node them, in both families",
+        async () => {
+          node.node.run("ip", "address", "add", "fd00:9::1/64", "dev", "eth0", "nodad");
+          await node.inner.call("serveTcp", { port: 9100 });
+          for (const family of ["ipv4", "ipv6"] as const) {
+            await connects(client.peer, server[family], port);
+            await connects(node.inner, server[family], port);
+          }
+          await connects(client.peer, "10.9.0.1", 9100);
+          const datagram = {
+            from: client.ipv4,
+            to: server.ipv4,
+            port: 7000,
+            stream: "udp",
+            number: 1,
+          };
+          await client.peer.call("send", datagram);
+          await eventually(async () => {
+            assert.equal(await server.peer.call("heard", { stream: "udp" }), 1);
+          });
+          const { podNetwork } = await node.api.call("status");
+          assert.deepEqual([podNetwork?.pods, podNetwork?.closedPods], [3, 0]);
+          assert.deepEqual(
+            podNetwork?.pools.map(({ cidr, used }) => [cidr, used]),
+            [
+              ["10.244.1.0/24", 3],
+              ["fd00:244:1::/64", 3],
+            ],
+          );
+        },
+      );
+
+      await context.test("CHECK finds all as it was made", async () => {
+        const { exitCode, result } = await node.shim("CHECK", server, {
+          prevResult: {
+            cniVersion: "1.1.0",
+            ips: [{ address: `${server.ipv4}/32` }, { address: `${server.ipv6}/128` }],
+          },
+        });
+        assert.equal(exitCode, 0, JSON.stringify(result));
+      });
+
+      await context.test(
+        "a policy isolates, and its verdict has its name; the node itself is let in",
+        async () => {
+          await apply(node, denyAll);
+          await isDropped(node, isolation, client.peer, server.ipv4, port);
+          await isDropped(node, isolation, client.peer, server.ipv6, port);
+          await connects(node.inner, server.ipv4, port);
+        },
+      );
+
+      const allowed = ["NetworkPolicy web/allow-clients", "ingress[0]"] as const;
+      const both = ["isolation", "ingress: web/allow-clients, web/deny-all"] as const;
+      await context.test(
+        "another allows some pods to a named port, and counts what it allows",
+        async () => {
+          await apply(node, allowClients);
+          await eventually(async () => assert.ok(await node.podRule(...allowed)));
+          await connects(client.peer, server.ipv4, port);
+          await connects(client.peer, server.ipv6, port);
+          const rule = await node.podRule(...allowed);
+          assert.ok(rule !== undefined && rule.matched.packets >= 2);
+          assert.deepEqual(rule.interfaces, ["web/server"]);
+          await isDropped(node, both, client.peer, server.ipv4, port + 1);
+          await isDropped(node, both, other.peer, server.ipv4, port);
+        },
+      );
+
+      await context.test(
+        "a label lets a pod in, and without it what it has open ends",
+        async () => {
+          await cluster.kubectl([
+            "label",
+            "pod",
+            "-n",
+            "web",
+            "other",
+            "app=client",
+            "--overwrite",
+          ]);
+          await eventually(() => connects(other.peer, server.ipv4, port));
+          await other.peer.call("openTcp", { name: "open", to: server.ipv4, port });
+          await cluster.kubectl(["label", "pod", "-n", "web", "other", "app=other", "--overwrite"]);
+          await isDropped(node, both, other.peer, server.ipv4, port);
+          const before = (await node.podRule(...both))?.matched.packets ?? 0;
+          await other.peer.call("tellTcp", { name: "open", text: "late" });
+          await eventually(async () => {
+            assert.ok(((await node.podRule(...both))?.matched.packets ?? 0) > before);
+          });
+        },
+      );
+
+      await context.test("an Admin tier denies over it, as soon as its kind is there", async () => {
+        await apply(node, clusterNetworkPolicies);
+        await cluster.untilServed("/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies");
+        await apply(node, denyByAdmin);
+        const admin = ["ClusterNetworkPolicy no-clients", "none"] as const;
+        await eventually(async () => assert.ok(await node.podRule(...admin)), 60_000);
+        await isDropped(node, admin, client.peer, server.ipv4, port);
+        await remove(node, "clusternetworkpolicy", "no-clients");
+        await eventually(async () => assert.equal(await node.podRule(...admin), undefined));
+        await connects(client.peer, server.ipv4, port);
+      });
+
+      const local = await client.peer.call("openTcp", { name: "lasting", to: server.ipv4, port });
+      const lasting = `accepted ${local}`;
+      const talks = async (text: string) => {
+        await client.peer.call("tellTcp", { name: "lasting", text });
+        await server.peer.call("tellTcp", { name: lasting, text });
+        for (const [peer, name] of [
+          [server.peer, lasting],
+          [client.peer, "lasting"],
+        ] as const) {
+          await eventually(async () => {
+            assert.ok((await peer.call("heardTcp", { name })).endsWith(text), `${name}: ${text}`);
+          });
+        }
+      };
+
+      await context.test("go on without their agent, judged as before", async () => {
+        await talks("before");
+        await agent.end("SIGKILL");
+        await talks("without");
+        await connects(client.peer, server.ipv4, port);
+        const attempt = { to: server.ipv4, port, timeoutMs: 200 };
+        assert.equal(await other.peer.call("tryTcp", attempt), "silent");
+      });
+
+      const second = node.startPods();
+      await context.test("are taken over by the next agent, with what they have open", async () => {
+        await second.ready();
+        await talks("after");
+        const { podNetwork } = await node.api.call("status");
+        assert.deepEqual([podNetwork?.pods, podNetwork?.closedPods], [3, 0]);
+        await isDropped(node, both, other.peer, server.ipv4, port);
+        await talks("at last");
+      });
+
+      await context.test("are judged no more when the policies are gone", async () => {
+        await remove(node, "networkpolicy", "deny-all");
+        await remove(node, "networkpolicy", "allow-clients");
+        await eventually(async () => assert.equal(await node.podRule(...both), undefined));
+        await connects(other.peer, server.ipv4, port + 1);
+      });
+
+      await context.test("leave nothing behind", async () => {
+        for (const pod of [server, client, other]) await node.endPod(pod);
+        await eventually(async () => {
+          const { podNetwork } = await node.api.call("status");
+          assert.deepEqual(
+            [podNetwork?.pods, podNetwork?.pools.map(({ used }) => used)],
+            [0, [0, 0]],
+          );
+        });
+        assert.equal(node.node.run("ip", "-o", "link").includes("slc"), false);
+      });
+
+      await context.test("one that the API server does not know is not attached", async () => {
+        const netns = server.netns;
+        const unknown = { ...server, key: "web/unknown", containerId: "unknown", netns };
+        const { exitCode, result } = await node.shim("ADD", unknown);
+        assert.deepEqual([exitCode, result?.code], [1, 11], JSON.stringify(result));
+      });
+    }, cluster);
+  });
+});
