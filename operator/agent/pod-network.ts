@@ -16,7 +16,7 @@ import type { AgentOptions } from "./options.js";
 
 export interface RunningPodNetwork {
   /** Takes what the source tells. */
-  observe(event: ObjectEvent): void;
+  readonly observe: (event: ObjectEvent) => void;
   /** What is attached stays attached, and judged. */
   close(): Promise<void>;
 }

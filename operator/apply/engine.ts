@@ -25,13 +25,13 @@ import { openParts, type Parts } from "./parts.js";
 import { type Candidates, PolicyVersions } from "./policy-versions.js";
 import { describeRules, describeSets, describeStatus, type Picture } from "./report.js";
 import { traceFrame } from "./tracer.js";
+import { WakeUp } from "./wake-up.js";
 import { nodeWarnings } from "./warnings.js";
 
 /** Changes within this time are applied together. */
 const COALESCE_MS = 20;
 /** Interfaces that refused a program are asked again this often. */
 const RETRY_MS = 10_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Makes the agent's core. Nothing happens before `start`. */
 export function createEngine(options: EngineOptions, log: pino.Logger): Engine {
@@ -59,8 +59,7 @@ class FirewallEngine implements Engine {
   #inSync = false;
   #applyError: string | undefined;
   #lastApply: EngineStatus["lastApply"];
-  #timer: NodeJS.Timeout | undefined;
-  #wakeAtMs = Infinity;
+  readonly #timer = new WakeUp(() => this.#applyNow());
   #running: Promise<void> = Promise.resolve();
   #tracing: Promise<unknown> = Promise.resolve();
   #isClosed = false;
@@ -195,7 +194,7 @@ class FirewallEngine implements Engine {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#timer.cancel();
     await this.#running;
     await this.#tracing;
     const parts = this.#parts;
@@ -234,11 +233,9 @@ class FirewallEngine implements Engine {
       failSafe: this.#failSafe,
       nodeLocal: this.#blocks.rules(Date.now()),
       present: presentInterfaces(this.#options.uplinks),
-      problems: [
-        ...this.#versions.problems(),
-        ...this.#warnings,
-        ...(this.#pods?.problems() ?? []),
-      ],
+      problems: [this.#versions, this.#pods]
+        .flatMap((part) => part?.problems() ?? [])
+        .concat(this.#warnings),
       nodeLabels: this.#nodeLabels(),
     };
   }
@@ -253,20 +250,8 @@ class FirewallEngine implements Engine {
     return { ...nodeLabels, ...this.#store.nodes.get(nodeName)?.labels };
   }
 
-  /** Applies soon; an earlier wake-up wins over a later one. */
   #wake(inMs: number): void {
-    if (this.#isClosed || !this.#isSourceSynced) return;
-    const atMs = Date.now() + inMs;
-    if (atMs >= this.#wakeAtMs) return;
-    clearTimeout(this.#timer);
-    this.#wakeAtMs = atMs;
-    this.#timer = setTimeout(
-      () => {
-        this.#wakeAtMs = Infinity;
-        void this.#applyNow();
-      },
-      Math.min(inMs, MAX_TIMER_MS),
-    );
+    if (!this.#isClosed && this.#isSourceSynced) this.#timer.in(inMs);
   }
 
   /** One application at a time; each works on what is newest when it begins. */

@@ -18,7 +18,7 @@ export interface LocalEntry {
   /** The rules in force were compiled with it. */
   isInForce: boolean;
   /** Why it could not be connected. */
-  error: unknown;
+  error: Error | undefined;
 }
 
 /** The pods of this node, and all pods of the cluster as policies see them: the local ones with their true addresses. */

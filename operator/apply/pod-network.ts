@@ -20,6 +20,7 @@ import { describePodNetwork, describePodRules, type PodPicture } from "./pod-rep
 import { PodTables } from "./pod-tables.js";
 import { RedirectTargets } from "./redirect-targets.js";
 import { RuleSlots } from "./rule-slots.js";
+import { WakeUp } from "./wake-up.js";
 
 /** Changes within this time are applied together. */
 const COALESCE_MS = 20;
@@ -86,8 +87,7 @@ export class PodNetwork {
   #isSynced = false;
   #inSync = false;
   #applyError: string | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #wakeAtMs = Infinity;
+  readonly #timer = new WakeUp(() => this.#applyNow());
   readonly #addressTimer: NodeJS.Timeout;
   #running: Promise<void> = Promise.resolve();
   /** The application that has not begun yet. */
@@ -203,7 +203,7 @@ export class PodNetwork {
   /** Gives descriptors up; links, pins and tables stay in force. */
   async close(): Promise<void> {
     this.#closing.abort();
-    clearTimeout(this.#timer);
+    this.#timer.cancel();
     clearInterval(this.#addressTimer);
     await this.#running;
     await this.#firewall.settle();
@@ -212,17 +212,8 @@ export class PodNetwork {
     this.#datapath.close();
   }
 
-  /** Applies soon; an earlier wake-up wins over a later one. */
   #wake(inMs: number): void {
-    if (this.#closing.signal.aborted || !this.#isSynced) return;
-    const atMs = performance.now() + inMs;
-    if (atMs >= this.#wakeAtMs) return;
-    clearTimeout(this.#timer);
-    this.#wakeAtMs = atMs;
-    this.#timer = setTimeout(() => {
-      this.#wakeAtMs = Infinity;
-      void this.#applyNow();
-    }, inMs);
+    if (!this.#closing.signal.aborted && this.#isSynced) this.#timer.in(inMs);
   }
 
   /** One application at a time; whoever asks before it has begun shares it. */
@@ -328,7 +319,7 @@ export class PodNetwork {
       entry.isConnected = true;
       entry.error = undefined;
     } catch (error) {
-      entry.error = error;
+      entry.error = error instanceof Error ? error : new Error(String(error));
       this.#log.error({ err: error, interface: hostName }, "a pod could not be connected");
     }
   }
