@@ -43,6 +43,7 @@ test("defaults are those of the help", () => {
   const options = read("--manifests", "/m");
   assert.deepEqual(options, {
     source: { type: "folder", folder: "/m" },
+    podNetwork: undefined,
     socketPath: "/run/sluice/agent.sock",
     metricsAddress: { host: "127.0.0.1", port: 9977 },
     logLevel: "info",
@@ -83,6 +84,19 @@ test("every option can come from the command line", () => {
   assert.equal(options.engine.eventsPerSecond, 0);
   assert.equal(options.metricsAddress, undefined);
   assert.equal(options.socketPath, "/s/a.sock");
+});
+
+test("a pod network needs the API server; its plugin is installed where that is said", () => {
+  const api = ["--kubeconfig", "/k", "--pod-network"];
+  assert.deepEqual(read(...api).podNetwork, { binFolder: undefined, configFolder: undefined });
+  assert.deepEqual(
+    read(...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d").podNetwork,
+    { binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d" },
+  );
+  assert.throws(
+    () => read("--manifests", "/m", "--pod-network"),
+    /--pod-network needs the API server/,
+  );
 });
 
 test("the command line wins over the environment, the environment over the file", () => {

@@ -844,6 +844,23 @@ describe("limits", () => {
 });
 
 describe("names", () => {
+  it("two rules of a policy with one name are told apart by their places", () => {
+    const rule = (action: string) => ({ name: "same", action });
+    const policy = clusterPolicy("admin", {
+      ingress: [
+        { ...rule("Accept"), from: [{ namespaces: {} }] },
+        { ...rule("Deny"), from: [{ networks: ["0.0.0.0/0"] }] },
+      ],
+      egress: [{ ...rule("Deny"), to: [{ networks: ["192.0.2.0/24"] }] }],
+    });
+    const { rules } = world({ policies: [policy] }).rules;
+    const own = rules.filter(({ policy: by }) => by === "ClusterNetworkPolicy admin");
+    assert.deepEqual(
+      own.map(({ rule: name, action }) => `${name}: ${action}`),
+      ["same: Accept", "same (ingress[1]): Drop", "same (egress[0]): Drop"],
+    );
+  });
+
   it("those that the kernel's table cannot hold are cut, stay apart, and are known in full", () => {
     const isolating = (last: string) =>
       Array.from({ length: 9 }, (_, index) =>

@@ -65,6 +65,7 @@ export function compileBlock(
   sets: PeerSets,
 ): PolicyBlock {
   const builder = new BlockBuilder(policy, subjects, sets);
+  const taken = new Set<string>();
   for (const direction of ["ingress", "egress"] as const) {
     if (policy.kind === "NetworkPolicy") {
       policy[direction]?.forEach((rule, index) => {
@@ -73,7 +74,9 @@ export function compileBlock(
       continue;
     }
     policy[direction].forEach((rule, index) => {
-      const name = rule.name === "" ? `${direction}[${index}]` : rule.name;
+      const place = `${direction}[${index}]`;
+      const name = ruleName(rule.name, place, taken);
+      taken.add(name);
       if (!isUnknown(rule)) {
         const action = rule.action === "Deny" ? "Drop" : rule.action;
         builder.add(direction, name, action, rule);
@@ -83,6 +86,12 @@ export function compileBlock(
     });
   }
   return builder.block;
+}
+
+/** Names need not be unique in a policy, but what packets are counted by must be. */
+function ruleName(name: string, place: string, taken: ReadonlySet<string>): string {
+  if (name === "") return place;
+  return taken.has(name) ? `${name} (${place})` : name;
 }
 
 function isUnknown({ peers, protocols }: PodRule): boolean {

@@ -108,8 +108,7 @@ export class CompiledSubject implements PolicySubject {
       ...(icmpType !== undefined && { detail: icmpType << 8 }),
     });
     if (by === undefined) return { allowed: true };
-    const full = (name: string) => fullNames.get(name) ?? name;
-    return { allowed: verdict === "pass", policy: full(by.policy), rule: full(by.rule) };
+    return { allowed: verdict === "pass", ...writtenNames(by, fullNames) };
   }
 
   #isOwnNode(address: Address): boolean {
@@ -135,6 +134,16 @@ export class CompiledSubject implements PolicySubject {
     if (findings.length > 0) throw new Error(`Node refused: ${JSON.stringify(findings)}`);
     return { ...draft, origin: { source: "test" } };
   }
+}
+
+/** The names as they are written in the policy. */
+export function writtenNames(
+  { policy, rule }: { readonly policy: string; readonly rule: string },
+  fullNames: PodRules["fullNames"],
+): Required<Pick<PolicyAnswer, "policy" | "rule">> {
+  const full = (name: string) => fullNames.get(name) ?? name;
+  // A name that its policy has twice is marked with its place.
+  return { policy: full(policy), rule: full(rule).replace(/ \((in|e)gress\[\d+\]\)$/, "") };
 }
 
 function canonical(address: string): string {
