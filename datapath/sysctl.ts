@@ -6,10 +6,11 @@ import { datapathError } from "./errors.js";
  *
  * @param name `net.ipv4.conf.eth0.rp_filter`; a dot within an interface's name is written as a
  *   slash, `net.ipv4.conf.eth0/100.rp_filter`, as sysctl(8) takes it
+ * @param folder /proc/sys, or where it is mounted besides: in a container it is mostly read-only
  * @throws SluiceError SLUICE_BAD_VALUE for what is not below `net`; SLUICE_SYSCTL_FAILED
  */
-export function setSysctl(name: string, value: number | string): void {
-  const path = sysctlPath(name);
+export function setSysctl(name: string, value: number | string, folder = "/proc/sys"): void {
+  const path = sysctlPath(name, folder);
   try {
     // Without O_CREAT and O_TRUNC, which mean nothing to these files.
     writeFileSync(path, `${value}\n`, { flag: "r+" });
@@ -24,7 +25,7 @@ export function setSysctl(name: string, value: number | string): void {
  * @throws SluiceError SLUICE_BAD_VALUE, SLUICE_SYSCTL_FAILED
  */
 export function getSysctl(name: string): string {
-  const path = sysctlPath(name);
+  const path = sysctlPath(name, "/proc/sys");
   try {
     return readFileSync(path, "utf8").trimEnd();
   } catch (cause) {
@@ -32,10 +33,10 @@ export function getSysctl(name: string): string {
   }
 }
 
-function sysctlPath(name: string): string {
+function sysctlPath(name: string, folder: string): string {
   const parts = name.split(".").map((part) => part.replaceAll("/", "."));
   const isGood = parts.every((part) => /^[^\0]+$/.test(part) && part !== "." && part !== "..");
-  if (parts[0] === "net" && parts.length > 2 && isGood) return `/proc/sys/${parts.join("/")}`;
+  if (parts[0] === "net" && parts.length > 2 && isGood) return `${folder}/${parts.join("/")}`;
   throw datapathError("SLUICE_BAD_VALUE", `${JSON.stringify(name)} is no network parameter`, {
     remedy: "Write it like net.ipv4.conf.eth0.rp_filter",
   });

@@ -54,11 +54,16 @@ export async function startAgent(options: AgentOptions, log: AgentLog): Promise<
     });
     begun.push({ name: "api server", end: () => api.close() });
     await engine.start();
-    const hasPods = options.podNetwork !== undefined;
-    const pods = hasPods ? await startPodNetwork(options, engine, logger) : undefined;
+    const { podNetwork } = options;
+    const pods = podNetwork && (await startPodNetwork(options, podNetwork, engine, logger));
     begun.push({ name: "pod network", end: () => pods?.close() });
     const sourceLog = logger.child({ component: "source" });
-    const { source, cluster } = await openSource(options.source, nodeName, hasPods, sourceLog);
+    const { source, cluster } = await openSource(
+      options.source,
+      nodeName,
+      pods !== undefined,
+      sourceLog,
+    );
     begun.push({ name: "API client", end: () => cluster?.client.close() });
     begun.push({ name: "source", end: () => source.close() });
     engine.setSource(() => source.state());

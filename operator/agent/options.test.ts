@@ -88,10 +88,15 @@ test("every option can come from the command line", () => {
 
 test("a pod network needs the API server; its plugin is installed where that is said", () => {
   const api = ["--kubeconfig", "/k", "--pod-network"];
-  assert.deepEqual(read(...api).podNetwork, { binFolder: undefined, configFolder: undefined });
+  const sysctlFolder = "/proc/sys";
+  assert.deepEqual(read(...api).podNetwork, {
+    sysctlFolder,
+    binFolder: undefined,
+    configFolder: undefined,
+  });
   assert.deepEqual(
     read(...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d").podNetwork,
-    { binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d" },
+    { sysctlFolder, binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d" },
   );
   assert.throws(
     () => read("--manifests", "/m", "--pod-network"),

@@ -31,6 +31,8 @@ export interface AgentOptions {
 
 /** Where the CNI plugin and its configuration are written; undefined: nowhere. */
 export interface PodNetworkOptions {
+  /** Where /proc/sys can be written. */
+  readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
   readonly configFolder?: string | undefined;
 }
@@ -58,6 +60,7 @@ interface RawOptions {
   readonly podNetwork: boolean;
   readonly cniBinDir?: string;
   readonly cniConfDir?: string;
+  readonly sysctlDir: string;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -157,6 +160,13 @@ export function createAgentCommand(): Command {
         "with --pod-network: where the network configuration is written when pods can be attached, " +
           "on most nodes /etc/cni/net.d",
       ),
+    )
+    .addOption(
+      option(
+        "--sysctl-dir <folder>",
+        "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
+          "but for a mount of its own",
+      ).default("/proc/sys"),
     )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
@@ -281,7 +291,7 @@ export function resolveOptions(command: Command): AgentOptions {
 }
 
 function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, manifests, cniBinDir, cniConfDir } = raw;
+  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir } = raw;
   if (!podNetwork) return undefined;
   if (manifests !== undefined) {
     command.error(
@@ -290,6 +300,7 @@ function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions
     );
   }
   return {
+    sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
   };

@@ -12,7 +12,7 @@ import { type CniServer, startCniServer } from "../cni/server.js";
 import { SluiceError } from "../errors.js";
 import type { ObjectEvent } from "../source/source.js";
 import { enableForwarding } from "./forwarding.js";
-import type { AgentOptions } from "./options.js";
+import type { AgentOptions, PodNetworkOptions } from "./options.js";
 
 export interface RunningPodNetwork {
   /** Takes what the source tells. */
@@ -28,13 +28,13 @@ export interface RunningPodNetwork {
  * @throws SluiceError
  */
 export async function startPodNetwork(
-  { engine: { nodeName, pinRoot, stateFolder }, podNetwork = {}, socketPath }: AgentOptions,
+  { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
+  { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
 ): Promise<RunningPodNetwork> {
   const log = logger.child({ component: "cni" });
-  const { binFolder, configFolder } = podNetwork;
-  enableForwarding();
+  enableForwarding(sysctlFolder);
   let hasCidrs = false;
   /** When pods can be attached: a runtime takes its node for ready when it finds the file. */
   const announce = () => {
@@ -56,7 +56,7 @@ export async function startPodNetwork(
     cni = await startCniServer({
       socketPath: cniSocket,
       store: new AttachmentStore(join(stateFolder, "cni")),
-      links: kernelPodLinks(),
+      links: kernelPodLinks(sysctlFolder),
       network: cniNetwork(pods),
       log,
       notReady: () => pods.notReady(),

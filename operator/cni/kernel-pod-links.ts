@@ -17,6 +17,7 @@ import {
   SystemError,
 } from "../../datapath/index.js";
 import { withNetns } from "../../datapath/netns.js";
+import { SluiceError } from "../errors.js";
 import { type Attachment, attachmentKey, hostNamePrefix } from "./attachment.js";
 import { cniError } from "./errors.js";
 import { gatewayV4, gatewayV6, hostMac } from "./gateway.js";
@@ -26,9 +27,19 @@ import type { PodLinks } from "./pod-links.js";
 const hostNamePattern = new RegExp(`^${hostNamePrefix}[0-9a-f]{11}$`);
 const usualMtu = 1500;
 
-/** The veths of pods, in the network namespace of this thread. */
-export function kernelPodLinks(): PodLinks {
-  return { create, activate, check, remove, list };
+/**
+ * The veths of pods, in the network namespace of this thread.
+ *
+ * @param sysctlFolder where /proc/sys can be written
+ */
+export function kernelPodLinks(sysctlFolder = "/proc/sys"): PodLinks {
+  return {
+    create: (attachment) => create(attachment, sysctlFolder),
+    activate: (attachment) => activate(attachment, sysctlFolder),
+    check,
+    remove,
+    list,
+  };
 }
 
 /** The least MTU of the interfaces that default routes lead to, in bytes. */
@@ -40,13 +51,13 @@ export function uplinkMtu(): number {
   return mtus.length === 0 ? usualMtu : Math.min(...mtus);
 }
 
-function create(attachment: Attachment): void {
+function create(attachment: Attachment, sysctlFolder: string): void {
   const netns = openNetns(attachment);
   try {
     removeLeftover(attachment);
     makeVeth(attachment, netns);
     try {
-      withNetns(netns, () => configurePod(attachment));
+      withNetns(netns, () => configurePod(attachment, sysctlFolder));
     } catch (error) {
       deleteLink(attachment.hostName);
       throw error;
@@ -59,7 +70,8 @@ function create(attachment: Attachment): void {
 }
 
 /** @returns a descriptor */
-function openNetns({ netns }: Attachment): number {
+function openNetns(attachment: Attachment): number {
+  const { netns } = attachment;
   let fd: number | undefined;
   try {
     fd = openSync(netns ?? "", "r");
@@ -67,6 +79,9 @@ function openNetns({ netns }: Attachment): number {
     withNetns(fd, () => {});
   } catch (cause) {
     if (fd !== undefined) closeSync(fd);
+    if (cause instanceof SluiceError && cause.code === "SLUICE_NO_CAPABILITY") {
+      throw explain(cause, attachment);
+    }
     throw cniError("SLUICE_CNI_NO_NETNS", `there is no network namespace ${netns}`, { cause });
   }
   const own = statSync("/proc/thread-self/ns/net");
@@ -103,12 +118,12 @@ function makeVeth(attachment: Attachment, netns: number): void {
   changeLink(requireLink(hostName).index, { alias: formatAlias(attachment) });
 }
 
-function configurePod({ ifName, addresses }: Attachment): void {
+function configurePod({ ifName, addresses }: Attachment, sysctlFolder: string): void {
   const { index } = requireLink(ifName);
   const { ipv4, ipv6 } = addresses;
-  if (ipv6 !== undefined) writeSysctl(`ipv6/conf/${ifName}/disable_ipv6`, "0");
+  if (ipv6 !== undefined) writeSysctl(sysctlFolder, `ipv6/conf/${ifName}/disable_ipv6`, "0");
   // Routes come from here alone.
-  writeSysctl(`ipv6/conf/${ifName}/accept_ra`, "0");
+  writeSysctl(sysctlFolder, `ipv6/conf/${ifName}/accept_ra`, "0");
   setLinkUp(index);
   if (ipv4 !== undefined) {
     replaceAddress(index, { address: ipv4, length: 32 });
@@ -134,13 +149,13 @@ function isTaken(error: unknown): boolean {
   return cause instanceof SystemError && cause.errno === Errno.EEXIST;
 }
 
-function activate(attachment: Attachment): void {
+function activate(attachment: Attachment, sysctlFolder: string): void {
   const { hostName, mac, addresses } = attachment;
   try {
     const { index } = requireLink(hostName);
-    writeSysctl(`ipv6/conf/${hostName}/accept_ra`, "0");
+    writeSysctl(sysctlFolder, `ipv6/conf/${hostName}/accept_ra`, "0");
     // No address of its own: all ends have the same MAC, and so would have the same.
-    writeSysctl(`ipv6/conf/${hostName}/addr_gen_mode`, "1");
+    writeSysctl(sysctlFolder, `ipv6/conf/${hostName}/addr_gen_mode`, "1");
     setLinkUp(index);
     for (const address of [addresses.ipv4, addresses.ipv6]) {
       if (address === undefined) continue;
@@ -216,15 +231,16 @@ function requireLink(name: string): NetworkInterface {
  * The files below `net` are those of the thread's network namespace. One that has its value already is not written:
  * in an unprivileged container they are read-only.
  */
-function writeSysctl(name: string, value: string): void {
-  const path = `/proc/sys/net/${name}`;
+function writeSysctl(folder: string, name: string, value: string): void {
+  const path = `${folder}/net/${name}`;
   try {
     if (readFileSync(path, "utf8").trim() !== value) writeFileSync(path, value);
   } catch (cause) {
     // A kernel without IPv6.
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return;
     throw cniError("SLUICE_CNI_LINK", `cannot set ${path} to ${value}`, {
-      remedy: "Let the agent's container write /proc/sys/net",
+      remedy:
+        "Mount the node's /proc/sys/net into the agent's container, and name it by --sysctl-dir",
       cause,
     });
   }

@@ -16,3 +16,8 @@ export const agentCapabilities: readonly AgentCapability[] = [
   { name: "CAP_NET_ADMIN", purpose: "XDP and tc programs, and their places on interfaces" },
   { name: "CAP_PERFMON", purpose: "arithmetic on packet pointers, and the count of exceptions" },
 ];
+
+/** What `--pod-network` needs besides: test/kubernetes/pod-network.test.ts runs with it, and without. */
+export const podNetworkCapabilities: readonly AgentCapability[] = [
+  { name: "CAP_SYS_ADMIN", purpose: "the network namespaces of pods" },
+];

@@ -101,6 +101,16 @@ describe("command line and config file of the chart", () => {
     assert.deepEqual((await agentOptions({ failSafe: [] })).engine.failSafe, []);
   });
 
+  it("let the agent give pods their network when the values say so", async () => {
+    assert.equal((await agentOptions({})).podNetwork, undefined);
+    const { podNetwork } = await agentOptions(valueSets["a cluster with a pod network"]!);
+    assert.deepEqual(podNetwork, {
+      sysctlFolder: "/node/proc/sys",
+      binFolder: "/node/cni/bin",
+      configFolder: "/node/cni/net.d",
+    });
+  });
+
   it("serve metrics where the values say", async () => {
     const address = async (metrics: Values) => (await agentOptions({ metrics })).metricsAddress;
     assert.deepEqual(await address({ port: 9 }), { host: "127.0.0.1", port: 9 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { agentCapabilities } from "../../operator/health/capabilities.js";
+import { isDeepStrictEqual } from "node:util";
+import { agentCapabilities, podNetworkCapabilities } from "../../operator/health/capabilities.js";
 import type { KubeObject } from "../support/cluster/apply.js";
 import { render, type Values } from "./helm.js";
 import { valueSets } from "./value-sets.js";
@@ -205,6 +206,39 @@ describe("the agent's container", () => {
         ],
       },
     });
+  });
+});
+
+describe("a pod network", () => {
+  const values = { podNetwork: { enabled: true } };
+
+  it("takes one capability more, and the node's folders for CNI, namespaces and parameters", async () => {
+    const { securityContext, volumeMounts } = await agent(values);
+    assert.deepEqual(
+      securityContext.capabilities?.add?.map((name) => `CAP_${name}`),
+      [...agentCapabilities, ...podNetworkCapabilities].map(({ name }) => name),
+    );
+    const { spec } = (await daemonSet(values)).template;
+    const paths = (volumeMounts ?? []).map(({ name, mountPath, mountPropagation }) => {
+      const found = volume(spec, name) as { readonly hostPath?: { readonly path: string } };
+      return [found.hostPath?.path, mountPath, mountPropagation];
+    });
+    for (const expected of [
+      ["/opt/cni/bin", "/node/cni/bin", undefined],
+      ["/etc/cni/net.d", "/node/cni/net.d", undefined],
+      ["/run/netns", "/run/netns", "HostToContainer"],
+      ["/proc/sys/net", "/node/proc/sys/net", undefined],
+    ]) {
+      assert.ok(
+        paths.some((path) => isDeepStrictEqual(path, expected)),
+        `${expected.join(" ")} is mounted`,
+      );
+    }
+  });
+
+  it("is off by default, and then none of it is there", async () => {
+    const names = (await daemonSet()).template.spec.volumes.map(({ name }) => name);
+    assert.deepEqual(names, ["bpffs", "state", "config", "token"]);
   });
 });
 

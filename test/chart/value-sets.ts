@@ -30,6 +30,14 @@ export const valueSets: Readonly<Record<string, Values>> = {
     prometheusRule: { enabled: true, labels: { release: "prometheus" } },
     grafanaDashboard: { enabled: true, labels: { dashboards: "yes" } },
   },
+  "a cluster with a pod network": {
+    podNetwork: {
+      enabled: true,
+      binFolder: "/usr/libexec/cni",
+      configFolder: "/etc/cni/conf.d",
+      netnsFolder: "/var/run/netns",
+    },
+  },
   "a cluster with hard rules": {
     image: { tag: "0.1.0-test" },
     metrics: { listen: "AllAddresses" },

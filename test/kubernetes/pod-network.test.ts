@@ -4,10 +4,18 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { agentCapabilities } from "../../operator/health/capabilities.js";
 import { withCluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
 import { clusterNetworkPolicies } from "./cluster-network-policies.js";
-import { connects, createNamespace, isDropped, type PodNode, withPodNode } from "./pods.js";
+import {
+  connects,
+  createNamespace,
+  isDropped,
+  type PodNode,
+  withCapabilities,
+  withPodNode,
+} from "./pods.js";
 
 const port = 8080;
 const isolation = ["isolation", "ingress: web/deny-all"] as const;
@@ -249,6 +257,17 @@ test("the pods of a node", async (context) => {
         const { exitCode, result } = await node.shim("ADD", unknown);
         assert.deepEqual([exitCode, result?.code], [1, 11], JSON.stringify(result));
       });
+
+      await context.test(
+        "an agent without CAP_SYS_ADMIN says that it cannot attach pods",
+        async () => {
+          await second.end("SIGTERM");
+          await node.startPods({ wrapper: withCapabilities(agentCapabilities) }).ready();
+          const { exitCode, result } = await node.shim("ADD", server);
+          assert.deepEqual([exitCode, result?.code], [1, 102], JSON.stringify(result));
+          assert.match(result?.msg ?? "", /CAP_SYS_ADMIN/);
+        },
+      );
     }, cluster);
   });
 });

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { RuleState } from "../../operator/api/engine.js";
+import {
+  type AgentCapability,
+  agentCapabilities,
+  podNetworkCapabilities,
+} from "../../operator/health/capabilities.js";
 import { runShim, type ShimAnswer } from "../cni/node.js";
 import { type Peer, startPeer } from "../lifecycle/peer-process.js";
 import type { Agent, AgentOptions } from "../lifecycle/world.js";
@@ -89,6 +94,7 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
     configFolder,
     startPods: (options = {}) =>
       node.startAgent({
+        wrapper: withCapabilities([...agentCapabilities, ...podNetworkCapabilities]),
         ...options,
         flags: {
           "pod-network": "true",
@@ -139,6 +145,13 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
       return rules.find((row) => row.policy === policy && row.rule === rule);
     },
   };
+}
+
+/** Words in front of a command that leave it these capabilities, as the chart gives them to its container. */
+export function withCapabilities(capabilities: readonly AgentCapability[]): readonly string[] {
+  const words = capabilities.map(({ name }) => `+${name.slice(4).toLowerCase()}`);
+  const set = ["-all", ...words].join(",");
+  return ["setpriv", "--no-new-privs", `--bounding-set=${set}`, `--inh-caps=${set}`];
 }
 
 type PodCall = Pick<RunningPod, "key" | "uid" | "containerId" | "netns">;

@@ -10,6 +10,12 @@
 {{- with .Values.apiServers }}{{ $_ := set $config "apiServer" . }}{{ end -}}
 {{- with .Values.confirmProbes }}{{ $_ := set $config "confirmProbe" . }}{{ end -}}
 {{- if kindIs "slice" .Values.failSafe }}{{ $_ := set $config "failSafe" "/etc/sluice/fail-safe.yaml" }}{{ end -}}
+{{- if .Values.podNetwork.enabled }}
+{{- $_ := set $config "podNetwork" true }}
+{{- $_ := set $config "cniBinDir" "/node/cni/bin" }}
+{{- $_ := set $config "cniConfDir" "/node/cni/net.d" }}
+{{- $_ := set $config "sysctlDir" "/node/proc/sys" }}
+{{- end -}}
 {{- /* The node's own address is known to the pod only: daemonset.yaml. */ -}}
 {{- if ne .Values.metrics.listen "NodeAddress" -}}
 {{- $host := ternary "127.0.0.1" "" (eq .Values.metrics.listen "Loopback") -}}
