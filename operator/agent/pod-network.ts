@@ -90,6 +90,7 @@ export async function startPodNetwork(
       announce();
     },
     async close() {
+      pods.end();
       await cni.close();
       await pods.close();
     },

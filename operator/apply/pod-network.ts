@@ -80,7 +80,8 @@ export class PodNetwork {
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
   readonly #cache = new PodRulesCache();
-  readonly #closing = new AbortController();
+  readonly #ending = new AbortController();
+  #isClosed = false;
   #ownAddresses: readonly Cidr[] = [];
   #rules: PodRules | undefined;
   #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
@@ -127,7 +128,8 @@ export class PodNetwork {
 
   /**
    * Resolves when the pod is judged by its policies. A pod that an earlier agent attached is judged on as it was until
-   * the next application; for another one its record is waited for.
+   * the next application; for another one its record is waited for. Before the source was read, which is when there are
+   * only pods of earlier agents, one whose rows are lost is closed.
    *
    * @throws SluiceError SLUICE_NO_POD when its record does not come; SLUICE_NOT_IN_FORCE, SLUICE_CAPACITY
    */
@@ -138,14 +140,14 @@ export class PodNetwork {
     }
     const { place, found: where } = this.#tables.take(link, found.index);
     const entry = this.#local.add(link, place);
-    if (where !== "new") {
+    if (where !== "new" || !this.#isSynced) {
       /* The programs of another layout judge by its tables until those of this one are filled. */
-      if (where === "in-tables") this.#connect(entry);
+      if (where !== "other-layout") this.#connect(entry);
       this.#wake(COALESCE_MS);
       if (entry.error !== undefined) throw entry.error;
       return;
     }
-    const { signal } = this.#closing;
+    const { signal } = this.#ending;
     if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
       throw noPod(link);
     }
@@ -200,9 +202,15 @@ export class PodNetwork {
     };
   }
 
+  /** Waits for no record any more: what is being attached fails, and is tried again with the next agent. */
+  end(): void {
+    this.#ending.abort();
+  }
+
   /** Gives descriptors up; links, pins and tables stay in force. */
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#ending.abort();
+    this.#isClosed = true;
     this.#timer.cancel();
     clearInterval(this.#addressTimer);
     await this.#running;
@@ -213,7 +221,7 @@ export class PodNetwork {
   }
 
   #wake(inMs: number): void {
-    if (!this.#closing.signal.aborted && this.#isSynced) this.#timer.in(inMs);
+    if (!this.#isClosed && this.#isSynced) this.#timer.in(inMs);
   }
 
   /** One application at a time; whoever asks before it has begun shares it. */
@@ -227,7 +235,7 @@ export class PodNetwork {
   }
 
   async #apply(): Promise<void> {
-    if (this.#closing.signal.aborted || !this.#isSynced) return;
+    if (this.#isClosed || !this.#isSynced) return;
     try {
       await this.#reconcile();
       this.#inSync = true;

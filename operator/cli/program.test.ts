@@ -9,6 +9,8 @@ import {
   createFixtureEngine,
   event,
   type FixtureEngine,
+  podNetwork,
+  podRules,
   rules,
   status,
 } from "../../test/agent/fixture-engine.js";
@@ -115,6 +117,24 @@ test("status shows interfaces, policies, tables and reasons", async () => {
   assert.match(out, /rules +4,000 +4,096 +97\.7 %/);
   assert.match(out, /rule +42 +2,520/);
   assert.match(out, /9 lost/);
+});
+
+test("status of an agent with a pod network has its summary, and what is wrong there", async () => {
+  await serve({ status: () => ({ ...status, podNetwork }) });
+  const { out } = await run("status");
+  assert.match(out, /Pods\n30 attached, 1 closed; 4 policies, 17 rules, generation 12\n/);
+  assert.match(out, /10\.244\.1\.0\/24: 30 of 253 addresses in use/);
+  assert.match(out, /fd00:244:1::\/64: 30 addresses in use/);
+  assert.match(out, /table rules: 4,090 of 4,096 entries in use/);
+  assert.match(out, /flow +5,000 +400,000/);
+});
+
+test("rules --pods are those of pods", async () => {
+  await serve();
+  const { out } = await run("rules --pods");
+  assert.match(out, /NetworkPolicy web\/allow-client +ingress\[0\] +Accept +12 .*tcp 80/);
+  assert.doesNotMatch(out, /fail-safe/);
+  assert.equal((await document<unknown[]>("rules --pods -o json")).length, podRules.length);
 });
 
 test("status --check tells health by its exit code", async () => {

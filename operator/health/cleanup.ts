@@ -3,7 +3,12 @@ import { dirname, join } from "node:path";
 import { listInterfaces } from "../../datapath/netlink.js";
 import { lockPath } from "../../datapath/path-lock.js";
 import { isBpffs } from "../../datapath/pin.js";
-import { detachClsact, queryClsact } from "../../datapath/tc-attach.js";
+import {
+  type ClsactFilter,
+  detachClsact,
+  queryClsact,
+  type TcDirection,
+} from "../../datapath/tc-attach.js";
 import { CLSACT } from "../apply/attachments.js";
 import { SluiceError } from "../errors.js";
 
@@ -18,7 +23,11 @@ export interface CleanupPlan {
   /** Inner ones first. */
   readonly folders: readonly string[];
   /** Interfaces with a tc filter of Sluice, as kernels before 6.6 need it. */
-  readonly filters: readonly { readonly index: number; readonly name: string }[];
+  readonly filters: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly direction: TcDirection;
+  }[];
   /** What is in the state folder and stays, because no agent wrote it. */
   readonly strangers: readonly string[];
 }
@@ -42,14 +51,15 @@ export function planCleanup({ pinRoot, stateFolder }: CleanupPaths): CleanupPlan
     }
     collect(pinRoot, pins, folders);
   }
-  const links = join(pinRoot, "links", "/");
+  const links = ["links", "pod-links"].map((name) => join(pinRoot, name, "/"));
+  const isLink = (path: string) => links.some((folder) => path.startsWith(folder));
   const states = exists(stateFolder) ? readdirSync(stateFolder) : [];
   const strangers = states.filter((name) => !stateFile.test(name));
   if (exists(stateFolder) && strangers.length === 0) folders.push(stateFolder);
   return {
     files: [
-      ...pins.filter((path) => path.startsWith(links)),
-      ...pins.filter((path) => !path.startsWith(links)),
+      ...pins.filter(isLink),
+      ...pins.filter((path) => !isLink(path)),
       ...states.filter((name) => stateFile.test(name)).map((name) => join(stateFolder, name)),
     ],
     folders,
@@ -72,7 +82,7 @@ export function carryOutCleanup({ pinRoot }: CleanupPaths, plan: CleanupPlan): v
   }
   try {
     for (const path of plan.files) unlinkSync(path);
-    for (const { index } of plan.filters) detachClsact(filterOf(index));
+    for (const { index, direction } of plan.filters) detachClsact(filterOf(index, direction));
     for (const path of plan.folders) rmdirSync(path);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -95,13 +105,15 @@ function collect(folder: string, files: string[], folders: string[]): void {
 }
 
 function findFilters(): CleanupPlan["filters"] {
-  return listInterfaces()
-    .filter(({ index }) => queryClsact(filterOf(index)) !== undefined)
-    .map(({ index, name }) => ({ index, name }));
+  return listInterfaces().flatMap(({ index, name }) =>
+    (["ingress", "egress"] as const)
+      .filter((direction) => queryClsact(filterOf(index, direction)) !== undefined)
+      .map((direction) => ({ index, name, direction })),
+  );
 }
 
-function filterOf(index: number): Parameters<typeof detachClsact>[0] {
-  return { ifIndex: index as never, direction: "egress", ...CLSACT };
+function filterOf(index: number, direction: TcDirection): ClsactFilter {
+  return { ifIndex: index as never, direction, ...CLSACT };
 }
 
 function exists(path: string): boolean {

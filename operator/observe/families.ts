@@ -1,4 +1,4 @@
-import type { Counter as Count } from "../api/engine.js";
+import type { Counter as Count, PodPoolState } from "../api/engine.js";
 import type { KindState } from "../model/source-state.js";
 import { protocolLabel } from "./protocol-label.js";
 import type { Snapshot } from "./snapshot.js";
@@ -74,6 +74,15 @@ function problemCounts({ status }: Snapshot): Samples {
 
 function byKind({ status }: Snapshot, value: (state: KindState) => number): Samples {
   return (status.source?.kinds ?? []).map((state) => [{ kind: state.kind }, value(state)] as const);
+}
+
+function poolSums({ status }: Snapshot, value: (pool: PodPoolState) => number): Samples {
+  const sums = new Map<string, number>();
+  for (const pool of status.podNetwork?.pools ?? []) {
+    const family = pool.cidr.includes(":") ? "ipv6" : "ipv4";
+    sums.set(family, (sums.get(family) ?? 0) + value(pool));
+  }
+  return [...sums].map(([family, sum]) => [{ family }, sum] as const);
 }
 
 /** All families but those of the process. Labels are names of objects, never addresses. */
@@ -183,6 +192,33 @@ export const families: readonly Family[] = [
     "Addresses and CIDRs blocked by hand on this node.",
     [],
     ({ blocked }) => one(blocked),
+  ),
+  gauge("pods", "Pods attached to this node.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.pods),
+  ),
+  gauge(
+    "pods_closed",
+    "Attached pods whose policies are not in the kernel: nothing passes there.",
+    [],
+    ({ status: { podNetwork } }) => (podNetwork === undefined ? [] : one(podNetwork.closedPods)),
+  ),
+  gauge("pod_addresses_used", "Addresses in use of this node's podCIDRs.", ["family"], (snapshot) =>
+    poolSums(snapshot, ({ used }) => used),
+  ),
+  gauge(
+    "pod_addresses_capacity",
+    "Addresses that this node's podCIDRs have for pods.",
+    ["family"],
+    (snapshot) => poolSums(snapshot, ({ capacity }) => capacity),
+  ),
+  ...twins(
+    "pod_reason",
+    "that pods sent or received, by the reason of their verdict.",
+    ["reason"],
+    ({ status: { podNetwork } }) =>
+      Object.entries(podNetwork?.reasons ?? {}).map(
+        ([reason, count]) => [{ reason }, count] as const,
+      ),
   ),
   gauge("problems", "What is wrong with the objects now.", ["severity"], problemCounts),
   gauge("apply_failing", "1 while the last write to the kernel failed.", [], ({ status }) =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createFixtureEngine, rules, status } from "../../test/agent/fixture-engine.js";
+import { createFixtureEngine, podNetwork, rules, status } from "../../test/agent/fixture-engine.js";
 import { SluiceError } from "../errors.js";
 import { createMetrics } from "./metrics.js";
 
@@ -60,6 +60,24 @@ test("a scrape holds what the engine says", async () => {
   const samples = await scrape(createFixtureEngine());
   for (const [series, value] of expected) assert.equal(samples.get(series), value, series);
   assert.ok((samples.get("process_resident_memory_bytes") ?? 0) > 1_000_000);
+});
+
+test("a pod network has its own, and without one there are none", async () => {
+  const samples = await scrape(createFixtureEngine({ status: () => ({ ...status, podNetwork }) }));
+  for (const [series, value] of [
+    ["sluice_pods", 30],
+    ["sluice_pods_closed", 1],
+    ['sluice_pod_addresses_used{family="ipv4"}', 30],
+    ['sluice_pod_addresses_capacity{family="ipv4"}', 253],
+    ['sluice_pod_reason_packets_total{reason="flow"}', 5000],
+  ] as const) {
+    assert.equal(samples.get(series), value, series);
+  }
+  const without = await scrape(createFixtureEngine());
+  assert.deepEqual(
+    [...without.keys()].filter((series) => series.startsWith("sluice_pod")),
+    [],
+  );
 });
 
 test("protocols without a name of their own share one series", async () => {

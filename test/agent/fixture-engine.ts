@@ -3,6 +3,7 @@ import type {
   Engine,
   EngineStatus,
   EventState,
+  PodNetworkState,
   RuleState,
   SetState,
   TraceResult,
@@ -71,6 +72,21 @@ export const status: EngineStatus = {
     ],
   },
   lastApply: { at: "2026-01-01T00:00:01.000Z", milliseconds: 3.5 },
+};
+
+export const podNetwork: PodNetworkState = {
+  inSync: true,
+  generation: 12,
+  pods: 30,
+  closedPods: 1,
+  policies: 4,
+  rules: 17,
+  pools: [
+    { cidr: "10.244.1.0/24", used: 30, capacity: 253 },
+    { cidr: "fd00:244:1::/64", used: 30, capacity: 2 ** 64 },
+  ],
+  reasons: { flow: { packets: 5000, bytes: 400_000 } },
+  tables: [{ name: "rules", used: 4090, capacity: 4096 }],
 };
 
 export const podRules: readonly RuleState[] = [

@@ -42,6 +42,6 @@ describe("the fuzzer's command line", () => {
       assert.match(stderr, /Usage: npm run fuzz/);
     }
     assert.match(run("--cases", "1.5").stderr, /--cases 1\.5: give a whole number from 1 on/);
-    assert.match(run("--subject", "nothing").stderr, /use kernel or oracle/);
+    assert.match(run("--subject", "nothing").stderr, /use kernel, oracle or pods/);
   });
 });

@@ -11,7 +11,8 @@ Random policies and packets: the kernel's answer must be the oracle's.
   --seed S               same seed, same cases (default: a new one, printed)
   --packets-per-world M  packets for each set of policies (default 200)
   --only-case I          only the case with this number, as a finding names it
-  --subject NAME         kernel (default), or oracle: the oracle against itself
+  --subject NAME         kernel (default), or oracle: the oracle against itself;
+                         pods: network policies, by the pods' programs
 `;
 
 const PROGRESS_MS = 2000;
@@ -26,7 +27,7 @@ interface Options {
   readonly seed: number;
   readonly packetsPerWorld: number;
   readonly firstCase: number;
-  readonly subject: "kernel" | "oracle";
+  readonly subject: "kernel" | "oracle" | "pods";
 }
 
 function readOptions(args: readonly string[]): Options | "help" {
@@ -45,8 +46,8 @@ function readOptions(args: readonly string[]): Options | "help" {
     return "help";
   }
   const { subject } = values;
-  if (subject !== "kernel" && subject !== "oracle") {
-    throw new Error(`--subject ${subject}: unknown; use kernel or oracle`);
+  if (subject !== "kernel" && subject !== "oracle" && subject !== "pods") {
+    throw new Error(`--subject ${subject}: unknown; use kernel, oracle or pods`);
   }
   const packetsPerWorld = wholeNumber("--packets-per-world", values["packets-per-world"], 1);
   const onlyCase = values["only-case"];
@@ -110,6 +111,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const { cases, seed } = options;
   process.stdout.write(`seed ${seed}\n`);
+  if (options.subject === "pods") {
+    const { fuzzPods } = await import("./pods.js");
+    const pods = { ...options, packetsPerCluster: options.packetsPerWorld };
+    return (await fuzzPods(pods, (line) => process.stdout.write(`${line}\n`))) === 0 ? 0 : 1;
+  }
   const subject = await openSubject(options.subject);
   try {
     const startedAt = performance.now();

@@ -36,6 +36,18 @@ spec:
   - from: [{podSelector: {matchLabels: {app: client}}}]
     ports: [{port: http}]
 `;
+const onlyTcp = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: only-tcp, namespace: web}
+spec:
+  podSelector: {matchExpressions: [{key: app, operator: In, values: [late, other]}]}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: client}}}]
+    ports: [{protocol: TCP}]
+`;
+const onlyTcpRule = ["NetworkPolicy web/only-tcp", "ingress[0]"] as const;
+const onlyTcpIsolation = ["isolation", "ingress: web/only-tcp"] as const;
 const denyByAdmin = `
 apiVersion: policy.networking.k8s.io/v1alpha2
 kind: ClusterNetworkPolicy
@@ -237,6 +249,44 @@ test("the pods of a node", async (context) => {
         await remove(node, "networkpolicy", "allow-clients");
         await eventually(async () => assert.equal(await node.podRule(...both), undefined));
         await connects(other.peer, server.ipv4, port + 1);
+      });
+
+      await context.test(
+        "are judged from their first packet on, and reached when ADD has answered",
+        async () => {
+          await apply(node, onlyTcp);
+          await eventually(async () => assert.ok(await node.podRule(...onlyTcpRule)));
+          const to = "10.244.1.5";
+          const stream = { from: client.ipv4, to, port: 7000, stream: "early", perSecond: 500 };
+          await client.peer.call("startStream", stream);
+          const late = await node.runPod("late", {
+            labels: { app: "late" },
+            before: async (peer) => {
+              await peer.call("listen", { port: 7000 });
+              await peer.call("serveTcp", { port });
+            },
+          });
+          assert.equal(late.ipv4, to);
+          /* Less than a second: a SYN that is lost is sent again after one. */
+          const attempt = { to, port, timeoutMs: 900 };
+          assert.equal(await client.peer.call("tryTcp", attempt), "open");
+          await client.peer.call("endStream", { stream: "early" });
+          assert.equal(await late.peer.call("heard", { stream: "early" }), 0);
+          assert.ok(((await node.podRule(...onlyTcpIsolation))?.matched.packets ?? 0) > 0);
+          await node.endPod(late);
+          await remove(node, "networkpolicy", "only-tcp");
+        },
+      );
+
+      await context.test("come in bursts", async () => {
+        const names = Array.from({ length: 20 }, (_, index) => `burst-${index}`);
+        const burst = await Promise.all(names.map((name) => node.runPod(name)));
+        assert.equal(new Set(burst.map(({ ipv4 }) => ipv4)).size, names.length);
+        const { podNetwork } = await node.api.call("status");
+        assert.deepEqual([podNetwork?.pods, podNetwork?.closedPods], [23, 0]);
+        await burst[19]!.peer.call("serveTcp", { port });
+        await connects(burst[0]!.peer, burst[19]!.ipv4, port);
+        await Promise.all(burst.map((pod) => node.endPod(pod)));
       });
 
       await context.test("leave nothing behind", async () => {

@@ -19,6 +19,8 @@ export interface PodSpec {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+  /** Runs what shall listen before the pod has a network. */
+  readonly before?: (peer: Peer) => Promise<void>;
 }
 
 /** A pod that runs: an object at the API server, a network namespace, and a process in it. */
@@ -103,7 +105,7 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
           ...options.flags,
         },
       }),
-    async runPod(name, { namespace = "web", labels = {}, ports = [] } = {}) {
+    async runPod(name, { namespace = "web", labels = {}, ports = [], before } = {}) {
       const { metadata } = await cluster.request<{ metadata: { uid: string } }>({
         method: "POST",
         path: podsOf(namespace),
@@ -117,6 +119,8 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
         },
       });
       const netns = lab.namespace(name);
+      const peer = startPeer(lab, netns);
+      await before?.(peer);
       const containerId = `container-${++count}`;
       const pod = { key: `${namespace}/${name}`, uid: metadata.uid, containerId, netns };
       const { exitCode, result } = await call("ADD", pod);
@@ -129,7 +133,7 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
         body: { status: { phase: "Running", podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) } },
       });
       const [ipv4 = "", ipv6 = ""] = ips;
-      return { ...pod, ipv4, ipv6, peer: startPeer(lab, netns) };
+      return { ...pod, ipv4, ipv6, peer };
     },
     async endPod(pod) {
       const [namespace = "", name = ""] = pod.key.split("/");

@@ -202,10 +202,10 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
     `${formatCount(pods.pods)} attached${pods.closedPods === 0 ? "" : output.colors.red(closed)}; ` +
       `${formatCount(pods.policies)} policies, ${formatCount(pods.rules)} rules, ` +
       `generation ${pods.generation}`,
-    ...pods.pools.map(
-      ({ cidr, used, capacity }) =>
-        `${cidr}: ${formatCount(used)} of ${formatCount(capacity)} addresses in use`,
-    ),
+    ...pods.pools.map(({ cidr, used, capacity }) => {
+      const all = capacity >= uncountable ? "" : ` of ${formatCount(capacity)}`;
+      return `${cidr}: ${formatCount(used)}${all} addresses in use`;
+    }),
     ...pods.tables
       .filter(({ used, capacity }) => used >= pressing * capacity)
       .map(({ name, used, capacity }) =>
@@ -220,6 +220,8 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
 }
 
 const pressing = 0.9;
+/** Addresses of an IPv6 podCIDR, which nobody runs out of. */
+const uncountable = 2 ** 32;
 
 function tables({ tables: all }: EngineStatus, output: Output): string {
   const rows = all.map(({ name, used, capacity }) => {
