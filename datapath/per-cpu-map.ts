@@ -28,13 +28,14 @@ const batchBytes = 2 ** 20;
  * Sums a per-CPU array over its CPUs, whose values are structs of 64-bit counters only. Cheaper than
  * decoding: no object is made per entry, and no BigInt but for the sums.
  *
+ * @param entries how many are read, from the first on; default all
  * @returns `entries × counters per value`; counter `c` of index `i` is at `i * valueSize / 8 + c`
  * @throws SluiceError SLUICE_MAP_MISMATCH when a value is not a whole number of 64-bit counters
  */
-export function sumCounters({
-  fd,
-  info,
-}: Pick<MapAccess<never, never>, "fd" | "info">): BigUint64Array {
+export function sumCounters(
+  { fd, info }: Pick<MapAccess<never, never>, "fd" | "info">,
+  entries = info.maxEntries,
+): BigUint64Array {
   const lanes = info.valueSize / 8;
   const cpus = possibleCpus();
   const entryBytes = info.valueSize * cpus;
@@ -45,15 +46,15 @@ export function sumCounters({
       `map ${info.name} has ${found}, not counters per CPU`,
     );
   }
-  const capacity = Math.max(1, Math.min(info.maxEntries, Math.floor(batchBytes / entryBytes)));
+  const capacity = Math.max(1, Math.min(entries, Math.floor(batchBytes / entryBytes)));
   const keys = Buffer.alloc(capacity * 4);
   const values = new Uint32Array((capacity * entryBytes) / 4);
   const bytes = new Uint8Array(values.buffer);
   const count = Buffer.alloc(4);
   const place = Buffer.alloc(8);
-  const sums = new BigUint64Array(info.maxEntries * lanes);
-  for (let first = 0; first < info.maxEntries; ) {
-    count.writeUInt32LE(capacity);
+  const sums = new BigUint64Array(entries * lanes);
+  for (let first = 0; first < entries; ) {
+    count.writeUInt32LE(Math.min(capacity, entries - first));
     const from = first === 0 ? null : place;
     const result = libbpf().bpf_map_lookup_batch(fd, from, place, keys, bytes, count, null);
     if (result < 0 && !isErrno(result, Errno.ENOENT)) throw mapError(info, "lookup_batch", result);

@@ -28,8 +28,10 @@ export interface Outcomes {
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
 }
 
-export function readOutcomes(datapath: Bank): Outcomes {
-  const sums = sumCounters(datapath.outcomeCounters);
+/** @param slots how many are read, from 0 on; default all, which are a MiB for each CPU where there are 1,024 */
+export function readOutcomes(datapath: Bank, slots?: number): Outcomes {
+  const rows = slots === undefined ? undefined : slots * Verdict.VERDICTS * Reason.REASONS;
+  const sums = sumCounters(datapath.outcomeCounters, rows);
   const reasons: Partial<Record<ReasonName, Counter>> = {};
   for (let at = 0; at < sums.length / LANES; at++) {
     const counted = counterAt(sums, at * LANES);

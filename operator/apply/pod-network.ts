@@ -199,6 +199,7 @@ export class PodNetwork {
       slots: this.#slots,
       local: this.#local,
       rules: this.#rules,
+      usedSlots: this.#tables.usedSlots,
     };
   }
 

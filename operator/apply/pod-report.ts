@@ -17,6 +17,8 @@ export interface PodPicture {
   readonly firewall: Firewall;
   readonly slots: RuleSlots;
   readonly local: LocalPodTable;
+  /** Interface slots that have ever been in use are below this. */
+  readonly usedSlots: number;
   /** Undefined: an earlier agent's are in force. */
   readonly rules: PodRules | undefined;
 }
@@ -27,6 +29,7 @@ export function describePodNetwork({
   slots,
   local,
   rules,
+  usedSlots,
 }: PodPicture): Omit<PodNetworkState, "inSync" | "applyError" | "pools"> {
   const entries = [...local.entries.values()];
   const { addresses, rules: tables } = firewall;
@@ -40,7 +43,7 @@ export function describePodNetwork({
         : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected).length,
     policies: rules?.policyPods.size ?? 0,
     rules: rules?.rules.length ?? 0,
-    reasons: readOutcomes(datapath).reasons,
+    reasons: readOutcomes(datapath, usedSlots).reasons,
     tables: [
       { name: "pods", used: entries.length, capacity: Limits.MAX_PODS },
       { name: "rules", used: tables?.rules.length ?? 0, capacity: Limits.MAX_RULES },

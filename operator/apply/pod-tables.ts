@@ -49,6 +49,8 @@ export class PodTables {
   readonly #gatewayMac: Uint8Array;
   readonly #pins: LinkPins;
   readonly #rows = new Map<number, PodInterface>();
+  /** Slot 0 counts what is of no pod. */
+  #usedSlots = 1;
 
   /** Forgets what lost its interface while no agent ran. */
   constructor(datapath: PodDatapath, pinRoot: string, gatewayMac: string, log: pino.Logger) {
@@ -58,12 +60,18 @@ export class PodTables {
     const present = new Set<number>(listInterfaces().map(({ index }) => index));
     for (const [index, row] of [...datapath.podInterfaces.entries()]) {
       this.#rows.set(index, row);
+      this.#usedSlots = Math.max(this.#usedSlots, row.slotIn + 1);
       if (!present.has(index)) this.#remove(index);
     }
     for (const index of this.#pins.indices()) if (!present.has(index)) this.#unpin(index);
     for (const [key, { ifindex }] of [...datapath.pods.entries()]) {
       if (!this.#rows.has(ifindex)) datapath.pods.delete(key);
     }
+  }
+
+  /** Slots that have been in use since the start are below this: low ones are given out first. */
+  get usedSlots(): number {
+    return this.#usedSlots;
   }
 
   /**
@@ -84,6 +92,7 @@ export class PodTables {
     const found = this.#pins.indices().includes(index) ? "other-layout" : "new";
     this.#datapath.podInterfaces.update(index, row);
     this.#rows.set(index, row);
+    this.#usedSlots = Math.max(this.#usedSlots, row.slotIn + 1);
     return { place: { index, slotOut, slotIn: row.slotIn }, found };
   }
 

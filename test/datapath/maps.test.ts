@@ -225,6 +225,7 @@ test("counters of all CPUs are summed for a whole array, also beyond 32 bits", a
   const cpus = BigInt(possibleCpus());
   assert.deepEqual([sums[9998], sums[9999]], [cpus * (2n ** 40n + 1n), cpus]);
   assert.equal(sums.filter((sum) => sum !== 0n).length, 4);
+  assert.deepEqual([...sumCounters(counters, 8)], [...sums.subarray(0, 16)]);
 });
 
 /** A second descriptor of a map, by way of its number. */
