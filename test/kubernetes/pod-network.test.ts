@@ -234,6 +234,22 @@ test("the pods of a node", async (context) => {
         assert.equal(await other.peer.call("tryTcp", attempt), "silent");
       });
 
+      await context.test("go on with an agent that finds no API server", async () => {
+        await cluster.killApiServer();
+        const alone = node.startPods();
+        await eventually(async () => {
+          const { inSync, podNetwork } = await node.api.call("status");
+          assert.deepEqual([inSync, podNetwork?.pods], [false, 3]);
+        });
+        await talks("alone");
+        await connects(client.peer, server.ipv4, port);
+        const attempt = { to: server.ipv4, port, timeoutMs: 200 };
+        assert.equal(await other.peer.call("tryTcp", attempt), "silent");
+        assert.equal((await node.shim("ADD", { ...server, containerId: "new" })).result?.code, 11);
+        await alone.end("SIGKILL");
+        await cluster.startApiServer();
+      });
+
       const second = node.startPods();
       await context.test("are taken over by the next agent, with what they have open", async () => {
         await second.ready();
