@@ -57,6 +57,31 @@ test("it ends with the agent's side, though input stays open", async () => {
   assert.equal(input.destroyed, true);
 });
 
+test("an agent that hangs is given up, though the end of the input is not seen behind what it does not read", async () => {
+  const held: Socket[] = [];
+  await listen((socket) => {
+    socket.pause();
+    held.push(socket);
+  });
+  const input = new PassThrough();
+  // More than the socket's buffers hold.
+  input.end(Buffer.alloc(4 << 20));
+  const joined = joinSocket(path, input, new PassThrough(), 50);
+  await assert.rejects(joined, /the agent was silent for 0.05 s/);
+  for (const socket of held) socket.destroy();
+});
+
+test("an agent that has nothing to say for long is not given up", async () => {
+  await listen((socket) => {
+    socket.resume();
+    setTimeout(() => socket.end("late"), 200);
+  });
+  const output = new PassThrough();
+  const written = collect(output);
+  await joinSocket(path, new PassThrough(), output, 50);
+  assert.equal(written().toString(), "late");
+});
+
 test("a slow reader holds the agent back", async () => {
   const size = 8 << 20;
   let sender: Socket | undefined;

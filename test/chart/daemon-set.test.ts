@@ -141,13 +141,19 @@ describe("the agent's container", () => {
     const { command, args, env, terminationMessagePolicy } = await agent({
       extraArgs: ["--metadata"],
     });
-    assert.deepEqual(command, ["node", "/opt/sluice/dist/operator/agent/main.js"]);
+    // docs/bench.md says what the flag and MALLOC_ARENA_MAX are worth.
+    assert.deepEqual(command, [
+      "node",
+      "--max-semi-space-size=2",
+      "/opt/sluice/dist/operator/agent/main.js",
+    ]);
     assert.deepEqual(args, [
       "--service-account=/var/run/secrets/kubernetes.io/serviceaccount",
       "--config=/etc/sluice/agent.yaml",
       "--metadata",
     ]);
     assert.deepEqual(env, [
+      { name: "MALLOC_ARENA_MAX", value: "1" },
       { name: "SLUICE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
     ]);
     assert.equal(terminationMessagePolicy, "FallbackToLogsOnError");
