@@ -283,22 +283,16 @@ export function resolveOptions(command: Command): AgentOptions {
       metadata: raw.metadata,
     },
     source: resolveSource(command, raw),
-    podNetwork: resolvePodNetwork(command, raw),
+    podNetwork: resolvePodNetwork(raw),
     socketPath: resolve(raw.socket),
     metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
   };
 }
 
-function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir } = raw;
+function resolvePodNetwork(raw: RawOptions): PodNetworkOptions | undefined {
+  const { podNetwork, cniBinDir, cniConfDir, sysctlDir } = raw;
   if (!podNetwork) return undefined;
-  if (manifests !== undefined) {
-    command.error(
-      "error: --pod-network needs the API server: use --service-account or --kubeconfig",
-      { code: "commander.invalidArgument" },
-    );
-  }
   return {
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),

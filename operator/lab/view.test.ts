@@ -56,6 +56,16 @@ const recorded: LabSample = {
     node("node2", [rate("edge", "floods", "Drop", 9_987)]),
     { name: "node3", requestsPerSecond: 19, successRate: 0.9996 },
   ],
+  pods: [
+    {
+      name: "guest/visitor",
+      node: "node1",
+      targets: [
+        { name: "web-1", successRate: 0 },
+        { name: "node3", successRate: undefined },
+      ],
+    },
+  ],
   attack: { udpFlood: 29_998, synFlood: 20_003, portScan: 300 },
   problems: [{ severity: "error", text: "edge.yaml:7: no such field", nodes: ["node1", "node2"] }],
 };
@@ -76,6 +86,11 @@ test("each node has a line with mode, verdicts per second and share of answered 
 test("a node whose agent does not answer keeps its line, without verdicts", () => {
   const line = text(recorded).find((each) => each.startsWith(" node3"));
   assert.match(line ?? "", /no agent +– +– +– +99\.9 % answered/);
+});
+
+test("each pod that asks has a line with what it gets", () => {
+  const line = text(recorded).find((each) => each.startsWith(" pod "));
+  assert.equal(line, " pod guest/visitor   node1  asks   web-1 0.0 %  node3 –");
 });
 
 test("rules stand in order of judgement, with a column for each node", () => {
