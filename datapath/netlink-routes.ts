@@ -272,6 +272,38 @@ function parseGateway(attributes: Attributes): string | undefined {
   return bytes && formatAddress(bytes);
 }
 
+/** How packets of this node to an address leave it. */
+export interface RouteLookup {
+  readonly device: IfIndex;
+  /** Undefined: the address is on the wire of the device. */
+  readonly gateway: string | undefined;
+  /** Own address that packets get when their socket has none. */
+  readonly source: string | undefined;
+  /** The address is of this node itself, or one that many have. */
+  readonly isUnicast: boolean;
+}
+
+/**
+ * Asks the kernel which route it takes to an address; undefined when it has none.
+ *
+ * @throws SluiceError SLUICE_BAD_VALUE, SLUICE_NETLINK_FAILED
+ */
+export function lookUpRoute(address: string): RouteLookup | undefined {
+  const { family, bytes, bits } = encodeAddress(address);
+  const header = Buffer.alloc(routeBytes);
+  header.writeUInt8(family, 0);
+  header.writeUInt8(bits, 1);
+  const payload = Buffer.concat([header, attribute(Rta.destination, bytes)]);
+  const refusals = [Errno.ENETUNREACH, Errno.EHOSTUNREACH, Errno.EACCES, Errno.EINVAL];
+  const answer = unlessRefused(refusals, () =>
+    request(RouteMessage.getRoute, 0, payload, `look up the route to ${address}`),
+  );
+  const found = answer?.[0] && parseRoute(answer[0].payload)[0];
+  if (found?.device === undefined) return undefined;
+  const { device, gateway, source, type } = found;
+  return { device, gateway, source, isUnicast: type === "unicast" };
+}
+
 /** A way to everywhere; a multipath route counts once per next hop. */
 export interface DefaultRoute {
   readonly family: 4 | 6;

@@ -9,7 +9,8 @@ const familyNetlink = 16;
 const typeRaw = 3;
 const cloexec = 0o2000000;
 const nonblock = 0o4000;
-const protocolRoute = 0;
+/** `NETLINK_…` protocols. */
+export const NetlinkProtocol = { route: 0, netfilter: 12 } as const;
 const levelNetlink = 270;
 /** `NETLINK_…` socket options. Since Linux 4.20, so every kernel that Sluice runs on has them. */
 const Option = { shortAnswers: 10, reasons: 11, strictChecks: 12 } as const;
@@ -18,14 +19,18 @@ const receiveBytes = 65536;
 const maxDumpAttempts = 8;
 
 /**
- * Opens a routing socket in the network namespace of this thread.
+ * Opens a netlink socket, mostly a routing one, in the network namespace of this thread.
  *
  * @param groups `RTMGRP_…` bits of the events to be told of
  * @throws SluiceError SLUICE_NETLINK_FAILED
  */
-export function openNetlink(groups = 0, isBlocking = true): number {
+export function openNetlink(
+  groups = 0,
+  isBlocking = true,
+  protocol: number = NetlinkProtocol.route,
+): number {
   const type = typeRaw | cloexec | (isBlocking ? 0 : nonblock);
-  const fd = libc().socket(familyNetlink, type, protocolRoute);
+  const fd = libc().socket(familyNetlink, type, protocol);
   if (fd < 0) throw failed("cannot open a netlink socket", lastError("socket"));
   const address = Buffer.alloc(12);
   address.writeUInt16LE(familyNetlink, 0);
