@@ -59,9 +59,9 @@ export function receive(fd: number): readonly NetlinkMessage[] | undefined {
   throw failed("cannot read a netlink socket", cause);
 }
 
-/** A routing socket that says why it refuses, and lists only what the request asks for. */
-function openForRequests(): number {
-  const fd = openNetlink();
+/** A socket that says why it refuses, and lists only what the request asks for. */
+export function openForRequests(protocol: number = NetlinkProtocol.route): number {
+  const fd = openNetlink(0, true, protocol);
   const isOn = Buffer.from([1, 0, 0, 0]);
   for (const option of Object.values(Option)) {
     if (libc().setsockopt(fd, levelNetlink, option, isOn, isOn.length) === 0) continue;
@@ -86,8 +86,9 @@ export function request(
   flags: number,
   payload: Uint8Array,
   tried: string,
+  protocol: number = NetlinkProtocol.route,
 ): readonly NetlinkMessage[] {
-  const fd = openForRequests();
+  const fd = openForRequests(protocol);
   try {
     for (let attempt = 1; attempt <= maxDumpAttempts; attempt++) {
       const answer = exchange(fd, encodeRequest(type, flags, attempt, payload), attempt, tried);
