@@ -8,6 +8,7 @@ import {
   type PodRoute,
   type PodRouting,
   type RouteRows,
+  TUNNEL_OVERHEAD_BYTES,
   type WayOut,
 } from "../compile/route-rows.js";
 import { API_SOURCE, type Cidr, type NodeRecord, type Problem } from "../model/records.js";
@@ -18,7 +19,6 @@ import { deleteTunnelDevice, ensureTunnelAddress, ensureTunnelDevice } from "./t
 import {
   readUnderlay,
   TUNNEL_DEVICES,
-  TUNNEL_OVERHEAD_BYTES,
   type Underlay,
   underlayMtu,
 } from "./underlay.js";
@@ -33,6 +33,9 @@ const REREAD_MS = 60_000;
 const RETRY_MS = 10_000;
 /** Whoever loads a rule set of his own mostly flushes all others, and nobody tells at a price worth paying. */
 const NFTABLES_MS = 2000;
+/** The same with the MTU of a path: of so many nodes it is looked at each time. */
+const PATHS_MS = 1000;
+const PATHS_AT_ONCE = 100;
 
 export interface NodeRoutesOptions {
   readonly nodeName: string;
@@ -67,6 +70,7 @@ export class NodeRoutes {
   readonly #timer = new WakeUp(() => this.#run());
   readonly #rereadTimer: NodeJS.Timeout;
   readonly #nftablesTimer: NodeJS.Timeout;
+  readonly #pathsTimer: NodeJS.Timeout;
   #running: Promise<void> = Promise.resolve();
   #isClosed = false;
   #isSynced = false;
@@ -76,6 +80,7 @@ export class NodeRoutes {
   #devices: ReadonlyMap<4 | 6, Device> = new Map();
   /** By address; thousands of look-ups take their time. */
   readonly #ways = new Map<string, WayOut | undefined>();
+  #nextPath = 0;
   readonly #masquerade = new MasqueradeTable();
   #told = "";
   #podRoutes: readonly PodRoute[] = [];
@@ -108,6 +113,8 @@ export class NodeRoutes {
     this.#rereadTimer.unref();
     this.#nftablesTimer = setInterval(() => this.#checkMasquerade(), NFTABLES_MS);
     this.#nftablesTimer.unref();
+    this.#pathsTimer = setInterval(() => this.#checkPaths(), PATHS_MS);
+    this.#pathsTimer.unref();
   }
 
   /** Level-triggered: the newest record of a node wins. */
@@ -173,6 +180,7 @@ export class NodeRoutes {
     this.#timer.cancel();
     clearInterval(this.#rereadTimer);
     clearInterval(this.#nftablesTimer);
+    clearInterval(this.#pathsTimer);
     await this.#running;
   }
 
@@ -279,11 +287,25 @@ export class NodeRoutes {
   }
 
   #wayTo(address: string): WayOut | undefined {
-    if (!this.#ways.has(address)) {
-      const found = lookUpRoute(address);
-      this.#ways.set(address, found?.isUnicast === true ? found : undefined);
-    }
+    if (!this.#ways.has(address)) this.#ways.set(address, lookUp(address));
     return this.#ways.get(address);
+  }
+
+  /** What routers have told of the MTU of paths; on a shared wire there is none. */
+  #checkPaths(): void {
+    if (this.#options.routing !== "vxlan") return;
+    try {
+      const routed = [...this.#ways].filter(([, way]) => way?.gateway !== undefined);
+      if (this.#nextPath >= routed.length) this.#nextPath = 0;
+      for (const [address, way] of routed.slice(this.#nextPath, this.#nextPath + PATHS_AT_ONCE)) {
+        const now = lookUp(address);
+        this.#ways.set(address, now);
+        if (now?.mtu !== way?.mtu) this.#wake(0);
+      }
+      this.#nextPath += PATHS_AT_ONCE;
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Only one that an interface has: a cloud may translate to it. */
@@ -341,6 +363,11 @@ function routingOf({ podCidrs, internalAddresses, createdAtMs }: NodeRecord): st
       ? `${cidr.address}/${cidr.length}`
       : `${cidr.high} ${cidr.low}/${cidr.length}`;
   return [createdAtMs, ...podCidrs.map(text), "", ...internalAddresses.map(text)].join(",");
+}
+
+function lookUp(address: string): WayOut | undefined {
+  const found = lookUpRoute(address);
+  return found?.isUnicast === true ? found : undefined;
 }
 
 function placeOf(node: NodeRecord | undefined) {

@@ -47,14 +47,15 @@ interface RowKind<Row> {
 const routeKind: RowKind<RouteRow> = {
   key: ({ table, destination }) => `${table} ${destination}`,
   text: (row) =>
-    `${row.table} ${row.destination} ${row.type} ${row.device} ${row.gateway} ${row.onLink} ${row.source}`,
+    `${row.table} ${row.destination} ${row.type} ${row.device} ${row.gateway} ${row.onLink} ${row.source} ${row.mtu}`,
   read: () =>
     [MAIN_TABLE, PODS_TABLE].flatMap((table) =>
       listRoutes({ table, protocol: ROUTE_PROTOCOL }).flatMap(rowOf),
     ),
   put(row, isThere) {
     const { device, ...rest } = row;
-    const route = { ...rest, device: device as IfIndex | undefined, protocol: ROUTE_PROTOCOL };
+    const more = { isMtuLocked: true, protocol: ROUTE_PROTOCOL };
+    const route = { ...rest, ...more, device: device as IfIndex | undefined };
     if (isThere) replaceRoute(route);
     else addRoute(route);
   },
@@ -63,14 +64,14 @@ const routeKind: RowKind<RouteRow> = {
 };
 
 function rowOf(route: Route): readonly RouteRow[] {
-  const { destination, table, type, device, gateway, onLink, source, protocol } = route;
+  const { destination, table, type, device, gateway, onLink, source, mtu, protocol } = route;
   if (protocol !== ROUTE_PROTOCOL) return [];
   // IPv6 gives such a route the loopback as its device.
   if (type === "unreachable") {
-    const none = { device: undefined, gateway: undefined, onLink: false, source: undefined };
-    return [{ destination, table, type, ...none }];
+    const none = { device: undefined, gateway: undefined, source: undefined, mtu: undefined };
+    return [{ destination, table, type, onLink: false, ...none }];
   }
-  return [{ destination, table, type: "unicast", device, gateway, onLink, source }];
+  return [{ destination, table, type: "unicast", device, gateway, onLink, source, mtu }];
 }
 
 const neighbourKind: RowKind<NeighbourRow> = {

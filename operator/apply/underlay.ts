@@ -8,8 +8,6 @@ import {
 
 /** Devices of tunnels, by the family of the packets around. */
 export const TUNNEL_DEVICES = { 4: "sluice.vxlan", 6: "sluice.vxlan6" } as const;
-/** Bytes that a tunnel adds: Ethernet 14, VXLAN 8, UDP 8, and an IPv4 or IPv6 header. */
-export const TUNNEL_OVERHEAD_BYTES = { 4: 50, 6: 70 } as const;
 
 const USUAL_MTU = 1500;
 const POD_LINK = /^slc[0-9a-f]{11}$/;

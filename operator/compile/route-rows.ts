@@ -17,6 +17,8 @@ export interface WayOut {
   readonly device: number;
   /** Undefined: the address is on the wire of the device. */
   readonly gateway: string | undefined;
+  /** Bytes of payload that the path takes, when that is known to be less than the device does. */
+  readonly mtu?: number | undefined;
 }
 
 /** What of this machine the rows depend on. */
@@ -42,6 +44,8 @@ export interface RouteRow {
   readonly onLink: boolean;
   /** Address that packets of this node itself get. */
   readonly source: string | undefined;
+  /** Bytes of payload, for forwarded packets too; undefined: what the device takes. */
+  readonly mtu: number | undefined;
 }
 
 /** MAC of a gateway, for good. */
@@ -95,6 +99,7 @@ export function compileRouteRows(paths: NodePaths, facts: RoutingFacts): RouteRo
       gateway: undefined,
       onLink: false,
       source: undefined,
+      mtu: undefined,
     }),
   );
   const sources = new Sources([own.ipv4, own.ipv6], facts.ownAddresses);
@@ -139,7 +144,7 @@ const rowsByRouting: Readonly<
 
 function tunnelRows(
   others: readonly NodePath[],
-  { devices }: RoutingFacts,
+  { devices, wayTo }: RoutingFacts,
   sources: Sources,
 ): Rows {
   const routes: RouteRow[] = [];
@@ -156,13 +161,15 @@ function tunnelRows(
       continue;
     }
     tunnels.push({ device, mac, destination: tunnel.remote });
+    const pathMtu = wayTo(tunnel.remote)?.mtu;
     const used = new Set<string>();
     const route = (destination: string, family: 4 | 6, table: number): string | undefined => {
       const gateway = tunnelGateway(other, family);
       if (gateway === undefined) return undefined;
       used.add(gateway);
       const source = sources.of(family);
-      const hop = { type: "unicast", device, gateway, onLink: true, source } as const;
+      const mtu = tunnelMtu(pathMtu, tunnel.family, family);
+      const hop = { type: "unicast", device, gateway, onLink: true, source, mtu } as const;
       routes.push({ destination, table, ...hop });
       return gateway;
     };
@@ -186,6 +193,19 @@ function tunnelRows(
     "Give all nodes an InternalIP of the same family",
   );
   return { routes, neighbours, tunnels, podRoutes, problems };
+}
+
+/** Bytes that a tunnel adds: Ethernet 14, VXLAN 8, UDP 8, and an IPv4 or IPv6 header. */
+export const TUNNEL_OVERHEAD_BYTES = { 4: 50, 6: 70 } as const;
+/** What each link has to take. */
+const LEAST_MTU = { 4: 68, 6: 1280 } as const;
+
+/**
+ * A router on the way to the other end of the tunnel takes less than the wires of this node. The kernel has forwarded
+ * packets not profit from what it knows of that, so the route says it.
+ */
+function tunnelMtu(path: number | undefined, outer: 4 | 6, inner: 4 | 6): number | undefined {
+  return path && Math.max(path - TUNNEL_OVERHEAD_BYTES[outer], LEAST_MTU[inner]);
 }
 
 /**
@@ -238,7 +258,8 @@ function directRows(
       const { device } = way;
       const destination = formatCidr(cidr);
       const source = sources.of(cidr.family);
-      const hop = { type: "unicast", device, gateway, onLink: false, source } as const;
+      const mtu = undefined;
+      const hop = { type: "unicast", device, gateway, onLink: false, source, mtu } as const;
       routes.push({ destination, table: MAIN_TABLE, ...hop });
       podRoutes.push({ cidr: destination, node: name, device, gateway, isTunnel: false });
     }
