@@ -141,6 +141,26 @@ export interface PodNetworkState {
   readonly pools: readonly PodPoolState[];
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
   readonly tables: readonly TableState[];
+  /** Missing until the agent has begun with it. */
+  readonly routing?: PodRoutingState;
+}
+
+/** How packets get from this node to the pods of others, and to the outside: docs/routing.md. */
+export interface PodRoutingState {
+  readonly mode: "vxlan" | "direct" | "underlay";
+  /** The source has been read once, and the kernel holds what it said. */
+  readonly inSync: boolean;
+  /** Bytes of payload that new pods get. */
+  readonly mtu: number;
+  readonly devices: readonly { readonly name: string; readonly mtu: number }[];
+  /** Other nodes whose pods are reached. */
+  readonly nodes: number;
+  /** Routes in the kernel that are Sluice's. */
+  readonly routes: number;
+  /** Whether packets to the outside get the address of this node. */
+  readonly masquerade: boolean;
+  /** What the kernel refused last, if it still does. */
+  readonly error?: string;
 }
 
 /** What an agent with a pod network tells of it. */

@@ -20,6 +20,7 @@ const connections = new Map<string, { readonly socket: Socket; text: string }>()
 const servers = new Map<number, Server>();
 const requests = { sent: 0, succeeded: 0, failures: [] as string[] };
 let browsing: NodeJS.Timeout | undefined;
+let lastCaller = "";
 
 const answers: Answers = {
   listen: ({ port }) =>
@@ -83,7 +84,10 @@ const answers: Answers = {
   },
   serveTcp: ({ port }) =>
     new Promise((resolve) => {
-      const server = createServer((socket) => keep(`accepted ${socket.remotePort}`, socket));
+      const server = createServer((socket) => {
+        lastCaller = (socket.remoteAddress ?? "").replace("::ffff:", "");
+        keep(`accepted ${socket.remotePort}`, socket);
+      });
       servers.set(port, server);
       server.listen(port, () => resolve(undefined));
     }),
@@ -114,6 +118,11 @@ const answers: Answers = {
     }),
   tellTcp({ name, text }) {
     connections.get(name)?.socket.write(text);
+  },
+  lastCaller: () => {
+    const caller = lastCaller;
+    lastCaller = "";
+    return caller;
   },
   heardTcp: ({ name }) => connections.get(name)?.text ?? "",
 };
