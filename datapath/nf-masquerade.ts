@@ -141,7 +141,11 @@ function listElements(table: string, set: string, tried: string): ReadonlySet<st
     })
     // The end of a range is the address behind it, where the next may begin.
     .sort((left, right) =>
-      left.key === right.key ? Number(right.isEnd) - Number(left.isEnd) : left.key < right.key ? -1 : 1,
+      left.key === right.key
+        ? Number(right.isEnd) - Number(left.isEnd)
+        : left.key < right.key
+          ? -1
+          : 1,
     );
   const ranges = new Set<string>();
   points.forEach(({ key, isEnd }, index) => {

@@ -116,10 +116,7 @@ export function numberAttribute(type: number, value: number): Buffer {
 }
 
 /** An attribute with a list of things in it, each of which is attributes. */
-export function listAttribute(
-  type: number,
-  elements: readonly (readonly Uint8Array[])[],
-): Buffer {
+export function listAttribute(type: number, elements: readonly (readonly Uint8Array[])[]): Buffer {
   return nested(
     type,
     elements.map((attributes) => nested(listElement, attributes)),

@@ -17,6 +17,12 @@ import {
   readListenAddress,
   readNumber,
 } from "./option-values.js";
+import {
+  addPodRoutingOptions,
+  type PodRoutingOptions,
+  type RawPodRoutingOptions,
+  resolvePodRouting,
+} from "./pod-routing-options.js";
 
 export interface AgentOptions {
   readonly engine: EngineOptions;
@@ -30,7 +36,7 @@ export interface AgentOptions {
 }
 
 /** Where the CNI plugin and its configuration are written; undefined: nowhere. */
-export interface PodNetworkOptions {
+export interface PodNetworkOptions extends PodRoutingOptions {
   /** Where /proc/sys can be written. */
   readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
@@ -52,7 +58,7 @@ export type SourceOptions =
     };
 
 /** As commander delivers them. */
-interface RawOptions {
+interface RawOptions extends RawPodRoutingOptions {
   readonly manifests?: string;
   readonly kubeconfig?: string;
   readonly serviceAccount?: string;
@@ -107,7 +113,7 @@ export function createAgentCommand(): Command {
     const made = new Option(flags, description);
     return made.env(`SLUICE_${made.name().toUpperCase().replaceAll("-", "_")}`);
   };
-  return new Command("sluice-agent")
+  const command = new Command("sluice-agent")
     .description(
       "Puts XdpPolicies and XdpCidrSets in force on this node: compiles them into BPF maps, and " +
         "attaches the XDP program to the interfaces that they name. They come from the Kubernetes " +
@@ -167,7 +173,8 @@ export function createAgentCommand(): Command {
         "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
           "but for a mount of its own",
       ).default("/proc/sys"),
-    )
+    );
+  return addPodRoutingOptions(command, option)
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
         .argParser(readGlobs)
@@ -297,6 +304,7 @@ function resolvePodNetwork(raw: RawOptions): PodNetworkOptions | undefined {
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
+    ...resolvePodRouting(raw),
   };
 }
 

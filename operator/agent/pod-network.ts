@@ -1,12 +1,13 @@
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Engine } from "../api/engine.js";
+import { NodeRoutes } from "../apply/node-routes.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
 import { AttachmentStore } from "../cni/attachment-store.js";
 import { cniError } from "../cni/errors.js";
 import { hostMac } from "../cni/gateway.js";
 import { installConfig, installPlugin } from "../cni/install.js";
-import { kernelPodLinks, uplinkMtu } from "../cni/kernel-pod-links.js";
+import { kernelPodLinks } from "../cni/kernel-pod-links.js";
 import type { PodNetwork as CniPodNetwork } from "../cni/pod-network.js";
 import { type CniServer, startCniServer } from "../cni/server.js";
 import { SluiceError } from "../errors.js";
@@ -29,7 +30,7 @@ export interface RunningPodNetwork {
  */
 export async function startPodNetwork(
   { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
-  { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
+  { sysctlFolder, binFolder, configFolder, ...routing }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
 ): Promise<RunningPodNetwork> {
@@ -49,6 +50,13 @@ export async function startPodNetwork(
     { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
     logger,
   );
+  let routes: NodeRoutes;
+  try {
+    routes = new NodeRoutes({ nodeName, sysctlFolder, ...routing }, logger);
+  } catch (error) {
+    await pods.close();
+    throw error;
+  }
   const cniSocket = join(dirname(socketPath), "cni.sock");
   let cni: CniServer;
   try {
@@ -60,28 +68,30 @@ export async function startPodNetwork(
       network: cniNetwork(pods),
       log,
       notReady: () => pods.notReady(),
-      mtuBytes: uplinkMtu,
+      mtuBytes: () => routes.podMtu(),
     });
   } catch (error) {
+    await routes.close();
     await pods.close();
     throw error;
   }
   const { attachments } = cni;
   engine.setPods({
     state: () => ({
-      ...pods.state(),
+      ...podState(pods, routes),
       pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
         return { cidr, used, capacity: Number(capacity) };
       }),
     }),
     rules: () => pods.rules(),
-    problems: () => pods.problems(),
+    problems: () => [...pods.problems(), ...routes.problems()],
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {
     observe(event) {
       if (event.type === "problems") return;
       pods.submit(event);
+      routes.submit(event);
       if (event.type !== "upsert" || event.record.kind !== "Node") return;
       if (event.record.name !== nodeName) return;
       const { podCidrs } = event.record;
@@ -92,6 +102,7 @@ export async function startPodNetwork(
     async close() {
       pods.end();
       await cni.close();
+      await routes.close();
       await pods.close();
     },
   };
@@ -108,6 +119,13 @@ function install(binFolder: string, cniSocket: string): void {
       cause,
     });
   }
+}
+
+function podState(pods: PodNetwork, routes: NodeRoutes) {
+  const state = pods.state();
+  const routing = routes.state();
+  const applyError = state.applyError ?? routing.error;
+  return { ...state, ...(applyError !== undefined && { applyError }), routing };
 }
 
 /** With the code by which a runtime tries again, where that helps. */

@@ -16,12 +16,7 @@ import { MasqueradeTable } from "./masquerade.js";
 import type { PodObjectEvent } from "./pod-objects.js";
 import { ROUTE_PROTOCOL, type RowFailure, RouteTables } from "./route-tables.js";
 import { deleteTunnelDevice, ensureTunnelAddress, ensureTunnelDevice } from "./tunnel-devices.js";
-import {
-  readUnderlay,
-  TUNNEL_DEVICES,
-  type Underlay,
-  underlayMtu,
-} from "./underlay.js";
+import { readUnderlay, TUNNEL_DEVICES, type Underlay, underlayMtu } from "./underlay.js";
 import { WakeUp } from "./wake-up.js";
 
 /** Changes within this time are applied together. */
@@ -374,11 +369,11 @@ function placeOf(node: NodeRecord | undefined) {
   return node && compileNodePaths([node], node.name).own;
 }
 
-function changed(
-  left: ReadonlyMap<4 | 6, Device>,
-  right: ReadonlyMap<4 | 6, Device>,
-): boolean {
-  return left.size !== right.size || [...left].some(([key, { index }]) => right.get(key)?.index !== index);
+function changed(left: ReadonlyMap<4 | 6, Device>, right: ReadonlyMap<4 | 6, Device>): boolean {
+  return (
+    left.size !== right.size ||
+    [...left].some(([key, { index }]) => right.get(key)?.index !== index)
+  );
 }
 
 function foreignRoute({ foreignRoute: destination }: RowFailure): readonly Problem[] {

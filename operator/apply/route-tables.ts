@@ -85,8 +85,7 @@ const neighbourKind: RowKind<NeighbourRow> = {
     ),
   put: ({ device, address, mac }) =>
     replaceNeighbour({ device: device as IfIndex, address, mac, state: "permanent" }),
-  remove: ({ device, address }) =>
-    void deleteNeighbour({ device: device as IfIndex, address }),
+  remove: ({ device, address }) => void deleteNeighbour({ device: device as IfIndex, address }),
 };
 
 const tunnelKind: RowKind<TunnelRow> = {

@@ -117,7 +117,8 @@ function ensureSysctl(name: string, value: string, folder: string): void {
     if (getSysctl(name) !== value) setSysctl(name, value, folder);
   } catch (error) {
     // A kernel without IPv6.
-    if (!(error instanceof SluiceError) || !error.message.includes("no such parameter")) throw error;
+    if (!(error instanceof SluiceError) || !error.message.includes("no such parameter"))
+      throw error;
   }
 }
 

@@ -44,7 +44,9 @@ export function readUnderlay(): Underlay {
 export function underlayMtu({ interfaces, addresses }: Underlay, address?: string): number {
   const index = addresses.find((one) => one.address === address)?.index;
   const uplinks =
-    index === undefined ? new Set(listDefaultRoutes().map((route) => route.index)) : new Set([index]);
+    index === undefined
+      ? new Set(listDefaultRoutes().map((route) => route.index))
+      : new Set([index]);
   const mtus = interfaces.filter((one) => uplinks.has(one.index)).map(({ mtu }) => mtu);
   return mtus.length === 0 ? USUAL_MTU : Math.min(...mtus);
 }

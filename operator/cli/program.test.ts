@@ -125,6 +125,10 @@ test("status of an agent with a pod network has its summary, and what is wrong t
   assert.match(out, /Pods\n30 attached, 1 closed; 4 policies, 17 rules, generation 12\n/);
   assert.match(out, /10\.244\.1\.0\/24: 30 of 253 addresses in use/);
   assert.match(out, /fd00:244:1::\/64: 30 addresses in use/);
+  assert.match(
+    out,
+    /routing vxlan \(sluice\.vxlan, MTU 1450\), 2 other nodes, 7 routes, MTU of pods 1450, masquerade\n/,
+  );
   assert.match(out, /table rules: 4,090 of 4,096 entries in use/);
   assert.match(out, /flow +5,000 +400,000/);
 });

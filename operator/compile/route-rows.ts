@@ -212,10 +212,7 @@ function tunnelMtu(path: number | undefined, outer: 4 | 6, inner: 4 | 6): number
  * The next hop on the tunnel device, which only has to have a neighbour there. IPv6 takes none that another interface
  * has a route to, so there it is made from the MAC.
  */
-function tunnelGateway(
-  { ipv4, mac, podCidrs }: NodePath,
-  family: 4 | 6,
-): string | undefined {
+function tunnelGateway({ ipv4, mac, podCidrs }: NodePath, family: 4 | 6): string | undefined {
   if (family === 6) return linkLocal(mac);
   if (ipv4 !== undefined) return ipv4;
   const range = podCidrs.find((cidr) => cidr.family === 4);
@@ -234,11 +231,7 @@ export function linkLocal(mac: string): string {
   );
 }
 
-function directRows(
-  others: readonly NodePath[],
-  { wayTo }: RoutingFacts,
-  sources: Sources,
-): Rows {
+function directRows(others: readonly NodePath[], { wayTo }: RoutingFacts, sources: Sources): Rows {
   const routes: RouteRow[] = [];
   const podRoutes: PodRoute[] = [];
   const behindRouter: string[] = [];

@@ -86,6 +86,9 @@ describe("a Node", () => {
     const { internalAddresses, createdAtMs } = admitted.draft;
     assert.deepEqual(internalAddresses.map(formatCidr), ["fd77::11/128", "10.77.0.11/32"]);
     assert.equal(createdAtMs, Date.UTC(2026, 0, 1));
+    const bySeconds = admitNode("{name: a, creationTimestamp: {seconds: 1767225600}}").admitted;
+    assert.ok(bySeconds?.draft.kind === "Node");
+    assert.equal(bySeconds.draft.createdAtMs, createdAtMs);
   });
 
   it("has another digest when its pod CIDRs change", () => {

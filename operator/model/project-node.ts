@@ -49,8 +49,11 @@ function projectLabels(labels: unknown, findings: Finding[]): Record<string, str
   );
 }
 
-function readTime(text: unknown): number {
-  const time = typeof text === "string" ? Date.parse(text) : Number.NaN;
+/** @param value a text, or the seconds that the API server's messages hold */
+function readTime(value: unknown): number {
+  const seconds = fieldOf(value, "seconds");
+  if (typeof seconds === "number") return seconds * 1000;
+  const time = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(time) ? 0 : time;
 }
 

@@ -70,6 +70,9 @@ test("a pod network has its own, and without one there are none", async () => {
     ['sluice_pod_addresses_used{family="ipv4"}', 30],
     ['sluice_pod_addresses_capacity{family="ipv4"}', 253],
     ['sluice_pod_reason_packets_total{reason="flow"}', 5000],
+    ['sluice_pod_route_nodes{mode="vxlan"}', 2],
+    ["sluice_pod_routes", 7],
+    ["sluice_pod_routes_failing", 0],
   ] as const) {
     assert.equal(samples.get(series), value, series);
   }

@@ -87,6 +87,15 @@ export const podNetwork: PodNetworkState = {
   ],
   reasons: { flow: { packets: 5000, bytes: 400_000 } },
   tables: [{ name: "rules", used: 4090, capacity: 4096 }],
+  routing: {
+    mode: "vxlan",
+    inSync: true,
+    mtu: 1450,
+    devices: [{ name: "sluice.vxlan", mtu: 1450 }],
+    nodes: 2,
+    routes: 7,
+    masquerade: true,
+  },
 };
 
 export const podRules: readonly RuleState[] = [

@@ -77,15 +77,17 @@ export async function withRoutesLab(body: (lab: RoutesLab) => Promise<void>): Pr
 
 function createNode(lab: Lab, router: Namespace, number: number): LabNode {
   const isFar = number === 3;
-  const text = nodeText(
-    number,
-    isFar ? { addresses: ["10.8.0.3", "fd00:8::3"] } : {},
-  );
+  const text = nodeText(number, isFar ? { addresses: ["10.8.0.3", "fd00:8::3"] } : {});
   const ns = lab.namespace(text.name);
   if (isFar) {
     lab.veth(
       { namespace: ns, name: "eth0", mtu: farMtu, addresses: ["10.8.0.3/24", "fd00:8::3/64"] },
-      { namespace: router, name: "far", mtu: farMtu, addresses: ["10.8.0.254/24", "fd00:8::254/64"] },
+      {
+        namespace: router,
+        name: "far",
+        mtu: farMtu,
+        addresses: ["10.8.0.254/24", "fd00:8::254/64"],
+      },
     );
   } else {
     connect(lab, router, ns, `p${number}`, [`10.9.0.${number}/24`, `fd00:9::${number}/64`]);

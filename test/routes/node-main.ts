@@ -16,7 +16,10 @@ async function answer(call: NodeCall): Promise<unknown> {
       routes = new NodeRoutes(
         {
           ...options,
-          masquerade: { enabled: options.masquerade, exceptions: exceptions.map((text) => parseCidr(text)) },
+          masquerade: {
+            enabled: options.masquerade,
+            exceptions: exceptions.map((text) => parseCidr(text)),
+          },
           sysctlFolder: "/proc/sys",
         },
         pino({ level: "fatal" }),

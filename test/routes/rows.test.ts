@@ -41,11 +41,15 @@ function routes(ns: Namespace, table = "main"): readonly string[] {
   );
 }
 
-const neighbours = (ns: Namespace) => show(ns, "neigh", "show", "dev", "sluice.vxlan", "nud", "permanent");
+const neighbours = (ns: Namespace) =>
+  show(ns, "neigh", "show", "dev", "sluice.vxlan", "nud", "permanent");
 
 function fdb(ns: Namespace): readonly string[] {
   const text = ns.run("bridge", "fdb", "show", "dev", "sluice.vxlan");
-  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 }
 
 const both = [nodeText(1), nodeText(2)];
@@ -58,7 +62,10 @@ test("a tunnel to another node: device, routes, neighbours, forwarding entry, ru
     await node.tell({ nodes: [], synced: true });
     await eventually(async () => assert.equal((await node.state()).inSync, true));
     const link = show(ns, "-d", "-o", "link", "show", "sluice.vxlan").join();
-    assert.match(link, /mtu 1450 .* vxlan id 1 local 10\.9\.0\.1 .*dstport 4789 .*nolearning .*df inherit/);
+    assert.match(
+      link,
+      /mtu 1450 .* vxlan id 1 local 10\.9\.0\.1 .*dstport 4789 .*nolearning .*df inherit/,
+    );
     const mac = /([0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(fdb(ns).join())?.[0] ?? "none";
     assert.deepEqual(routes(ns), [
       "10.244.2.0/24 via 10.9.0.2 dev sluice.vxlan src 10.9.0.1 onlink",
@@ -108,7 +115,10 @@ test("nodes come, change and go; what others have stays", async () => {
         "unreachable 10.244.1.0/24",
         "unreachable fd00:244:1::/64 dev lo metric 1024 pref medium",
       ]);
-      assert.deepEqual(fdb(ns).map((line) => line.split(" ").slice(1, 3)), [["dst", "10.9.0.22"]]);
+      assert.deepEqual(
+        fdb(ns).map((line) => line.split(" ").slice(1, 3)),
+        [["dst", "10.9.0.22"]],
+      );
       assert.equal(neighbours(ns).length, 2);
     });
     assert.ok(show(ns, "route").includes("10.99.0.0/24 via 10.9.0.9 dev eth0"));
@@ -149,7 +159,10 @@ test("what somebody takes away comes back, what is left of an earlier agent goes
     ns.run("ip", "route", "add", "10.250.0.0/24", "via", "10.9.0.9", "proto", "115");
     await node.start();
     await node.tell({ nodes: [...both, nodeText(3)] });
-    assert.ok(routes(ns).some((line) => line.startsWith("10.250.0.0/24")), "not before it is in sync");
+    assert.ok(
+      routes(ns).some((line) => line.startsWith("10.250.0.0/24")),
+      "not before it is in sync",
+    );
     await node.tell({ nodes: [], synced: true });
     await eventually(whole);
   });

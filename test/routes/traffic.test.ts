@@ -43,24 +43,44 @@ async function everybody(context: TestContext, lab: RoutesLab): Promise<void> {
   const { nodes } = lab;
   for (const family of ["ipv4", "ipv6"] as const) {
     const nodeAddress = (index: number) => nodes[index]!.text.addresses[family === "ipv4" ? 0 : 1]!;
-    await context.test(`pods reach pods of other nodes with their own address, ${family}`, async () => {
-      for (const [from, to] of [[0, 1], [1, 2], [2, 0]] as const) {
-        const [client, server] = [nodes[from]!.pod, nodes[to]!.pod];
-        assert.equal(await seenFrom(client.peer, server.peer, server[family]), client[family]);
-      }
-    });
-    await context.test(`a node and pods of others, both ways, with their own address, ${family}`, async () => {
-      for (const [from, to] of [[0, 1], [1, 2], [2, 0]] as const) {
-        const { pod, peer } = nodes[to]!;
-        assert.equal(await seenFrom(nodes[from]!.peer, pod.peer, pod[family]), nodeAddress(from));
-        assert.equal(await seenFrom(nodes[from]!.pod.peer, peer, nodeAddress(to)), nodes[from]!.pod[family]);
-      }
-    });
-    await context.test(`pods reach the outside with the address of their node, ${family}`, async () => {
-      const to = family === "ipv4" ? "10.9.0.9" : "fd00:9::9";
-      assert.equal(await seenFrom(nodes[0].pod.peer, lab.outsider, to), nodeAddress(0));
-      assert.equal(await seenFrom(nodes[2].pod.peer, lab.outsider, to), nodeAddress(2));
-    });
+    await context.test(
+      `pods reach pods of other nodes with their own address, ${family}`,
+      async () => {
+        for (const [from, to] of [
+          [0, 1],
+          [1, 2],
+          [2, 0],
+        ] as const) {
+          const [client, server] = [nodes[from]!.pod, nodes[to]!.pod];
+          assert.equal(await seenFrom(client.peer, server.peer, server[family]), client[family]);
+        }
+      },
+    );
+    await context.test(
+      `a node and pods of others, both ways, with their own address, ${family}`,
+      async () => {
+        for (const [from, to] of [
+          [0, 1],
+          [1, 2],
+          [2, 0],
+        ] as const) {
+          const { pod, peer } = nodes[to]!;
+          assert.equal(await seenFrom(nodes[from]!.peer, pod.peer, pod[family]), nodeAddress(from));
+          assert.equal(
+            await seenFrom(nodes[from]!.pod.peer, peer, nodeAddress(to)),
+            nodes[from]!.pod[family],
+          );
+        }
+      },
+    );
+    await context.test(
+      `pods reach the outside with the address of their node, ${family}`,
+      async () => {
+        const to = family === "ipv4" ? "10.9.0.9" : "fd00:9::9";
+        assert.equal(await seenFrom(nodes[0].pod.peer, lab.outsider, to), nodeAddress(0));
+        assert.equal(await seenFrom(nodes[2].pod.peer, lab.outsider, to), nodeAddress(2));
+      },
+    );
     await context.test(`an outside with a route reaches pods, ${family}`, async () => {
       const range = nodes[0].text.podCidrs[family === "ipv4" ? 0 : 1]!;
       lab.outside.run("ip", "route", "add", range, "via", nodeAddress(0));
@@ -85,7 +105,11 @@ async function smallerMtu(lab: RoutesLab, expected: Readonly<Record<"ipv4" | "ip
     let number = 0;
     /* The path is known after the first that was refused; a tunnel needs one more to hand it on. */
     await eventually(async () => {
-      const datagram = { from: from[family], to: to[family], port: family === "ipv4" ? 7004 : 7006 };
+      const datagram = {
+        from: from[family],
+        to: to[family],
+        port: family === "ipv4" ? 7004 : 7006,
+      };
       await from.peer.call("send", { ...datagram, stream, number: ++number });
       const path = from.ns.run("ip", "-o", "route", "get", to[family]);
       assert.match(path, new RegExp(` mtu ${expected[family]} `), path);
@@ -106,7 +130,8 @@ test("in tunnels", async (context) => {
       assert.equal(lab.router.run("ip", "route", "show").includes("244"), false);
     });
     await context.test("a smaller MTU on the way", () =>
-      smallerMtu(lab, { ipv4: farMtu - 50, ipv6: farMtu - 50 }));
+      smallerMtu(lab, { ipv4: farMtu - 50, ipv6: farMtu - 50 }),
+    );
   });
 });
 
@@ -123,11 +148,15 @@ test("directly, with an underlay that routes podCIDRs behind it", async (context
     await everybody(context, lab);
     await context.test("a node that is not on the wire is named", async () => {
       const { problems, nodes } = await lab.nodes[0].routes.state();
-      assert.deepEqual(problems.map(({ code }) => code), ["SLUICE_NOT_ON_LINK"]);
+      assert.deepEqual(
+        problems.map(({ code }) => code),
+        ["SLUICE_NOT_ON_LINK"],
+      );
       assert.match(problems[0]?.message ?? "", /^node node3: not on the wire/);
       assert.equal(nodes, 1);
     });
     await context.test("a smaller MTU on the way", () =>
-      smallerMtu(lab, { ipv4: farMtu, ipv6: farMtu }));
+      smallerMtu(lab, { ipv4: farMtu, ipv6: farMtu }),
+    );
   });
 });

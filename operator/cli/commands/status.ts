@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { EngineStatus, PolicyState } from "../../api/engine.js";
+import type { EngineStatus, PodRoutingState, PolicyState } from "../../api/engine.js";
 import type { AgentStatus } from "../../api/requests.js";
 import { formatProblem } from "../../model/problem.js";
 import type { Problem } from "../../model/records.js";
@@ -206,6 +206,7 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
       const all = capacity >= uncountable ? "" : ` of ${formatCount(capacity)}`;
       return `${cidr}: ${formatCount(used)}${all} addresses in use`;
     }),
+    ...(pods.routing === undefined ? [] : [routing(pods.routing, output)]),
     ...pods.tables
       .filter(({ used, capacity }) => used >= pressing * capacity)
       .map(({ name, used, capacity }) =>
@@ -217,6 +218,19 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
     reasons(pods, output),
   ];
   return lines.filter((line) => line !== "").join("\n");
+}
+
+function routing(state: PodRoutingState, { colors }: Output): string {
+  const { mode, inSync, mtu, devices, nodes, routes, masquerade } = state;
+  const by = devices.map((device) => ` (${device.name}, MTU ${device.mtu})`).join("");
+  const parts = [
+    `routing ${mode}${by}`,
+    `${formatCount(nodes)} other nodes`,
+    `${formatCount(routes)} routes`,
+    `MTU of pods ${mtu}`,
+    masquerade ? "masquerade" : "no masquerade",
+  ];
+  return `${parts.join(", ")}${inSync ? "" : colors.red(", not in sync")}`;
 }
 
 const pressing = 0.9;
