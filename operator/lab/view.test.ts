@@ -156,13 +156,14 @@ test("on a narrow terminal lines are cut with an ellipsis", () => {
   assert.ok(text(recorded, { width: 40 }).some((line) => line.endsWith("…")));
 });
 
-test("without a terminal each node and each problem is one plain line", () => {
+test("without a terminal each node, each pod that asks and each problem is one plain line", () => {
   assert.deepEqual(plainLines(recorded), [
     "83s node1: native, pass 142/s, drop 16,713/s, 100.0 % of requests answered (20/s); " +
       "edge/floods Drop 10,013/s; edge/new-connections Limit 6,700/s; watch/telnet Drop (audit) 3/s",
     "83s node2: native, pass 142/s, drop 16,713/s, 100.0 % of requests answered (20/s); " +
       "edge/floods Drop 9,987/s",
     "83s node3: no agent, 99.9 % of requests answered (19/s)",
+    "83s pod guest/visitor on node1 asks web-1 0.0 %, node3 no answer yet",
     "83s error: edge.yaml:7: no such field (node1, node2)",
   ]);
 });
