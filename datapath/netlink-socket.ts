@@ -12,6 +12,9 @@ const nonblock = 0o4000;
 /** `NETLINK_…` protocols. */
 export const NetlinkProtocol = { route: 0, netfilter: 12 } as const;
 const levelNetlink = 270;
+const levelSocket = 1;
+/** SO_SNDBUFFORCE and SO_RCVBUFFORCE. */
+const BufferOption = { send: 32, receive: 33 } as const;
 /** `NETLINK_…` socket options. Since Linux 4.20, so every kernel that Sluice runs on has them. */
 const Option = { shortAnswers: 10, reasons: 11, strictChecks: 12 } as const;
 /** The kernel fills dumps in pieces of up to 32 KiB. */
@@ -43,6 +46,22 @@ export function openNetlink(
 
 function failed(problem: string, cause: Error) {
   return datapathError("SLUICE_NETLINK_FAILED", problem, { cause });
+}
+
+/** Beyond the system's limit where CAP_NET_ADMIN is held; else it stays as it is. */
+export function enlargeReceiveBuffer(fd: number, bytes: number): void {
+  setBuffer(fd, BufferOption.receive, bytes);
+}
+
+/** As {@link enlargeReceiveBuffer}. */
+export function enlargeSendBuffer(fd: number, bytes: number): void {
+  setBuffer(fd, BufferOption.send, bytes);
+}
+
+function setBuffer(fd: number, option: number, bytes: number): void {
+  const value = Buffer.alloc(4);
+  value.writeUInt32LE(bytes);
+  libc().setsockopt(fd, levelSocket, option, value, value.length);
 }
 
 /**

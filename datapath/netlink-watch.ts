@@ -4,7 +4,7 @@ import type { IfIndex } from "./handles.js";
 import type { NetworkInterface } from "./netlink.js";
 import { parseInterface, RouteMessage } from "./netlink.js";
 import type { NetlinkMessage } from "./netlink-message.js";
-import { openNetlink, receive } from "./netlink-socket.js";
+import { enlargeReceiveBuffer, openNetlink, receive } from "./netlink-socket.js";
 
 /** `RTMGRP_…` bits. */
 const Group = {
@@ -17,6 +17,9 @@ const Group = {
   rule4: 0x80,
   rule6: 0x40000,
 } as const;
+
+/** Room for what happens while the event loop is busy: 10,000 routes and more. */
+const receiveBufferBytes = 4 << 20;
 
 /** What happened to the interfaces of a network namespace. */
 export type InterfaceEvent =
@@ -102,16 +105,24 @@ function watch(
   onMessage: (message: NetlinkMessage | undefined) => void,
 ): InterfaceWatch {
   const fd = openNetlink(groups, false);
+  enlargeReceiveBuffer(fd, receiveBufferBytes);
   let isOpen = true;
-  const poll = koffi.node.poll(fd, { readable: true }, () => {
-    const messages = receive(fd);
-    if (messages === undefined) onMessage(undefined);
-    for (const message of messages ?? []) {
-      // A handler may close the watch half way through.
-      if (!isOpen) return;
-      onMessage(message);
-    }
-  });
+  const start = () =>
+    koffi.node.poll(fd, { readable: true }, () => {
+      const messages = receive(fd);
+      if (messages === undefined) {
+        // libuv takes the error for the end of the socket, and polls it no more.
+        poll.close();
+        poll = start();
+        onMessage(undefined);
+      }
+      for (const message of messages ?? []) {
+        // A handler may close the watch half way through.
+        if (!isOpen) return;
+        onMessage(message);
+      }
+    });
+  let poll = start();
   return {
     close() {
       if (!isOpen) return;

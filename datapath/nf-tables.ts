@@ -5,7 +5,13 @@ import { attribute, nested, stringAttribute } from "./netlink-attributes.js";
 import { refusal, refusalErrno, unlessRefused } from "./netlink-failure.js";
 import type { Attributes } from "./netlink-message.js";
 import { ControlType, encodeRequest, MessageFlag, parseAttributes } from "./netlink-message.js";
-import { NetlinkProtocol, openForRequests, receive, request } from "./netlink-socket.js";
+import {
+  enlargeSendBuffer,
+  NetlinkProtocol,
+  openForRequests,
+  receive,
+  request,
+} from "./netlink-socket.js";
 
 /** Netfilter families, by `NFPROTO_…` number; `inet` is both. */
 export const NfFamily = { inet: 1, ipv4: 2, ipv6: 10 } as const;
@@ -27,9 +33,6 @@ const subsystem = 10;
 /** Bytes of the fixed header `struct nfgenmsg`. */
 const headerBytes = 4;
 const Batch = { begin: 16, end: 17 } as const;
-const solSocket = 1;
-/** Above the system's limit, as CAP_NET_ADMIN may. */
-const sendBufferForce = 32;
 const listElement = 1;
 
 /** A step of a transaction on tables of the family `inet`. */
@@ -60,9 +63,7 @@ export function nfTransaction(steps: readonly NfStep[], tried: string): void {
   const bytes = Buffer.concat([begin, ...requests, end]);
   const fd = openForRequests(NetlinkProtocol.netfilter);
   try {
-    const room = Buffer.alloc(4);
-    room.writeUInt32LE(bytes.length * 2);
-    libc().setsockopt(fd, solSocket, sendBufferForce, room, room.length);
+    enlargeSendBuffer(fd, bytes.length * 2);
     if (libc().send(fd, bytes, bytes.length, 0) < 0) {
       const cause = lastError("send");
       throw datapathError("SLUICE_NETLINK_FAILED", `cannot ${tried}`, { cause });

@@ -1,8 +1,10 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type pino from "pino";
 import { type InterfaceWatch, lookUpRoute, watchRouting } from "../../datapath/index.js";
 import type { PodRoutingState } from "../api/engine.js";
 import { compileMasquerade } from "../compile/masquerade.js";
-import { compileNodePaths, type NodePaths, tunnelMac } from "../compile/node-paths.js";
+import { compileNodePaths, type NodePaths } from "../compile/node-paths.js";
+import { tunnelMac } from "../compile/node-texts.js";
 import {
   compileRouteRows,
   type PodRoute,
@@ -76,6 +78,8 @@ export class NodeRoutes {
   /** By address; thousands of look-ups take their time. */
   readonly #ways = new Map<string, WayOut | undefined>();
   #nextPath = 0;
+  /** Rows removed by this process, of which the kernel has not told yet. */
+  #ownRemovals = 0;
   readonly #masquerade = new MasqueradeTable();
   #told = "";
   #podRoutes: readonly PodRoute[] = [];
@@ -93,14 +97,17 @@ export class NodeRoutes {
           this.#wake(REPAIR_MS);
           return;
         case "route-removed":
-          if (event.protocol === ROUTE_PROTOCOL) this.#repair();
+          if (event.protocol === ROUTE_PROTOCOL) this.#removed();
           return;
         case "neighbour-removed":
           if ([...this.#devices.values()].some(({ index }) => index === event.device)) {
-            this.#repair();
+            this.#removed();
           }
           return;
-        default:
+        case "rule-removed":
+          this.#removed();
+          return;
+        case "overrun":
           this.#repair();
       }
     });
@@ -179,6 +186,17 @@ export class NodeRoutes {
     await this.#running;
   }
 
+  /** By this process or by somebody else: nobody tells whom. */
+  #removed(): void {
+    if (this.#ownRemovals > 0) this.#ownRemovals--;
+    else this.#repair();
+  }
+
+  /** What was removed is told within this time, or not at all. */
+  #forgetOwnRemovals(): void {
+    setTimeout(() => (this.#ownRemovals = 0), REPAIR_MS).unref();
+  }
+
   #repair(): void {
     this.#mustRead = true;
     this.#wake(REPAIR_MS);
@@ -205,6 +223,8 @@ export class NodeRoutes {
     if (underlay.fingerprint !== this.#underlay.fingerprint) this.#mustRead = true;
     this.#underlay = underlay;
     this.#paths = compileNodePaths(this.#nodes.values(), nodeName);
+    /* With thousands of nodes each of these takes its time. */
+    await turn();
     const failures: unknown[] = [];
     const devices = this.#ensureDevices(failures);
     if (changed(devices, this.#devices)) this.#mustRead = true;
@@ -224,7 +244,9 @@ export class NodeRoutes {
     });
     /* While it is not known which node this is, nothing of what an earlier agent wrote is wrong. */
     if (this.#paths.own !== undefined) {
-      const refused = await this.#tables.write(rows);
+      await turn();
+      const refused = await this.#tables.write(rows, () => this.#ownRemovals++);
+      this.#forgetOwnRemovals();
       failures.push(...refused.map(({ error }) => error));
       this.#deleteOtherDevices(failures);
       this.#ensureMasquerade(isReading, failures);

@@ -156,11 +156,18 @@ class Rows<Row> {
     }
   }
 
-  async removeOthers(wanted: readonly Row[], failures: RowFailure[], slice: Slice): Promise<void> {
+  /** @param onRemove called before each */
+  async removeOthers(
+    wanted: readonly Row[],
+    failures: RowFailure[],
+    slice: Slice,
+    onRemove: () => void,
+  ): Promise<void> {
     const keys = new Set(wanted.map(this.#kind.key));
     for (const [key, row] of this.#known) {
       if (!keys.has(key)) {
         attempt(row, failures, () => {
+          onRemove();
           this.#kind.remove(row);
           this.#known.delete(key);
         });
@@ -209,18 +216,20 @@ export class RouteTables {
   /**
    * Brings the kernel to the wanted rows: what a packet needs further on is there before it is led there. A row that is
    * refused keeps no other from it.
+   *
+   * @param onRemove called before the kernel is asked to remove a row
    */
-  async write(wanted: RouteRows): Promise<readonly RowFailure[]> {
+  async write(wanted: RouteRows, onRemove: () => void): Promise<readonly RowFailure[]> {
     const failures: RowFailure[] = [];
     const slice = timeSlice();
     await this.#neighbours.put(wanted.neighbours, failures, slice);
     await this.#tunnels.put(wanted.tunnels, failures, slice);
     await this.#routes.put(wanted.routes, failures, slice);
     await this.#rules.put(wanted.rules, failures, slice);
-    await this.#rules.removeOthers(wanted.rules, failures, slice);
-    await this.#routes.removeOthers(wanted.routes, failures, slice);
-    await this.#tunnels.removeOthers(wanted.tunnels, failures, slice);
-    await this.#neighbours.removeOthers(wanted.neighbours, failures, slice);
+    await this.#rules.removeOthers(wanted.rules, failures, slice, onRemove);
+    await this.#routes.removeOthers(wanted.routes, failures, slice, onRemove);
+    await this.#tunnels.removeOthers(wanted.tunnels, failures, slice, onRemove);
+    await this.#neighbours.removeOthers(wanted.neighbours, failures, slice, onRemove);
     return failures;
   }
 }

@@ -1,15 +1,15 @@
-import { createHash } from "node:crypto";
 import { formatAddress, formatCidr } from "../model/cidr-format.js";
-import type { Cidr, NodeRecord, Problem } from "../model/records.js";
+import type { NodeRecord, Problem } from "../model/records.js";
+import { type NodeAddress, nodeTexts, type PodCidr } from "./node-texts.js";
 import { PrefixIndex } from "./prefix-index.js";
 
 /** What a node's pods, and the node itself, are reached by. */
 export interface NodePlace {
   readonly name: string;
   /** Ranges of its pods that no other node has the better right to. */
-  readonly podCidrs: readonly Cidr[];
-  /** InternalIPs that no other node has, as text, in the order of the object. */
-  readonly addresses: readonly string[];
+  readonly podCidrs: readonly PodCidr[];
+  /** InternalIPs that no other node has, in the order of the object. */
+  readonly addresses: readonly NodeAddress[];
   /** The first one of each family. */
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
@@ -21,6 +21,7 @@ export interface NodePath extends NodePlace {
   readonly tunnel: TunnelEnds | undefined;
   /** Of its tunnel devices. */
   readonly mac: string;
+  readonly linkLocal: string;
 }
 
 export interface TunnelEnds {
@@ -48,28 +49,26 @@ export function compileNodePaths(nodes: Iterable<NodeRecord>, ownName: string): 
   const problems: Problem[] = [];
   const addresses = ownersOfAddresses(byAge, ownName, problems);
   const ranges = ownersOfRanges(byAge, problems);
-  const places = byAge.map((node): NodePlace => {
-    const own = node.internalAddresses.filter(
-      (cidr) => addresses.get(formatAddress(cidr)) === node.name,
-    );
-    const first = (family: 4 | 6) => own.find((cidr) => cidr.family === family);
-    const text = (cidr: Cidr | undefined) => cidr && formatAddress(cidr);
+  const placeOf = (node: NodeRecord): NodePlace => {
+    const own = nodeTexts(node).addresses.filter(({ text }) => addresses.get(text) === node);
+    const first = (family: 4 | 6) => own.find((address) => address.family === family)?.text;
     return {
       name: node.name,
-      podCidrs: ranges.get(node.name) ?? [],
-      addresses: own.map(formatAddress),
-      ipv4: text(first(4)),
-      ipv6: text(first(6)),
+      podCidrs: ranges.get(node) ?? [],
+      addresses: own,
+      ipv4: first(4),
+      ipv6: first(6),
     };
-  });
-  const own = places.find(({ name }) => name === ownName);
-  const others = places
-    .filter((place) => place !== own)
-    .map((place) => ({
-      ...place,
-      tunnel: own === undefined ? undefined : tunnelBetween(own, place),
-      mac: tunnelMac(place.name),
-    }));
+  };
+  const ownNode = byAge.find(({ name }) => name === ownName);
+  const own = ownNode && placeOf(ownNode);
+  const others = byAge
+    .filter((node) => node !== ownNode)
+    .map((node) => {
+      const place = placeOf(node);
+      const { mac, linkLocal } = nodeTexts(node);
+      return { ...place, tunnel: own && tunnelBetween(own, place), mac, linkLocal };
+    });
   return { own, others, problems };
 }
 
@@ -83,23 +82,15 @@ function tunnelBetween(own: NodePlace, other: NodePlace): TunnelEnds | undefined
   return undefined;
 }
 
-/** Of the tunnel devices of a node: every node can tell that of every other by its name alone. */
-export function tunnelMac(nodeName: string): string {
-  const bytes = createHash("sha256").update(`sluice tunnel ${nodeName}`).digest().subarray(0, 6);
-  // Of one station, and not from a vendor.
-  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
-  return bytes.toString("hex").replaceAll(/(..)(?=.)/g, "$1:");
-}
-
 /** Node by address. */
 function ownersOfAddresses(
   byAge: readonly NodeRecord[],
   ownName: string,
   problems: Problem[],
-): ReadonlyMap<string, string> {
+): ReadonlyMap<string, NodeRecord> {
   const owners = new Map<string, NodeRecord>();
   for (const node of byAge) {
-    for (const address of node.internalAddresses.map(formatAddress)) {
+    for (const { text: address } of nodeTexts(node).addresses) {
       const before = owners.get(address);
       const keeps = before?.name === ownName;
       if (!keeps) owners.set(address, node);
@@ -113,14 +104,14 @@ function ownersOfAddresses(
       });
     }
   }
-  return new Map([...owners].map(([address, { name }]) => [address, name]));
+  return owners;
 }
 
 /** Ranges by node. */
 function ownersOfRanges(
   byAge: readonly NodeRecord[],
   problems: Problem[],
-): ReadonlyMap<string, readonly Cidr[]> {
+): ReadonlyMap<NodeRecord, readonly PodCidr[]> {
   const all = byAge.flatMap(({ podCidrs, internalAddresses }) => [
     ...podCidrs,
     ...internalAddresses,
@@ -130,10 +121,9 @@ function ownersOfRanges(
     for (const address of node.internalAddresses) addresses.add(address, node);
   }
   const kept = new PrefixIndex<NodeRecord>(all);
-  const ranges = new Map<string, readonly Cidr[]>();
+  const ranges = new Map<NodeRecord, readonly PodCidr[]>();
   for (const node of byAge) {
-    const own = node.podCidrs.filter((cidr) => {
-      const text = formatCidr(cidr);
+    const own = nodeTexts(node).podCidrs.filter(({ cidr, text }) => {
       const inside = addresses.overlapping(cidr);
       if (inside !== undefined) {
         problems.push({
@@ -156,8 +146,8 @@ function ownersOfRanges(
       }
       return true;
     });
-    for (const cidr of own) kept.add(cidr, node);
-    ranges.set(node.name, own);
+    for (const { cidr } of own) kept.add(cidr, node);
+    ranges.set(node, own);
   }
   return ranges;
 }

@@ -1,4 +1,4 @@
-import { formatCidr, formatV4, formatV6 } from "../model/cidr-format.js";
+import { formatV4 } from "../model/cidr-format.js";
 import type { Problem } from "../model/records.js";
 import { API_SOURCE } from "../model/records.js";
 import type { NodePath, NodePaths } from "./node-paths.js";
@@ -91,8 +91,8 @@ export function compileRouteRows(paths: NodePaths, facts: RoutingFacts): RouteRo
   if (own === undefined) return { ...empty, problems: paths.problems };
   /* Addresses that no pod has lead nowhere, instead of by the default route out and back again. */
   const unused = own.podCidrs.map(
-    (cidr): RouteRow => ({
-      destination: formatCidr(cidr),
+    ({ text }): RouteRow => ({
+      destination: text,
       table: MAIN_TABLE,
       type: "unreachable",
       device: undefined,
@@ -107,7 +107,7 @@ export function compileRouteRows(paths: NodePaths, facts: RoutingFacts): RouteRo
   return {
     ...rows,
     routes: [...unused, ...rows.routes],
-    rules: facts.routing === "vxlan" ? own.podCidrs.map(formatCidr) : [],
+    rules: facts.routing === "vxlan" ? own.podCidrs.map(({ text }) => text) : [],
     problems: [...paths.problems, ...rows.problems],
   };
 }
@@ -173,16 +173,14 @@ function tunnelRows(
       routes.push({ destination, table, ...hop });
       return gateway;
     };
-    for (const cidr of podCidrs) {
-      const text = formatCidr(cidr);
-      const gateway = route(text, cidr.family, MAIN_TABLE);
+    for (const { text, family } of podCidrs) {
+      const gateway = route(text, family, MAIN_TABLE);
       if (gateway !== undefined)
         podRoutes.push({ cidr: text, node: name, device, gateway, isTunnel: true });
     }
     /* The node itself is reached from pods in the tunnel, too: the network between nodes never sees a pod's address. */
-    for (const address of addresses) {
-      const family = address.includes(":") ? 6 : 4;
-      route(`${address}/${family === 4 ? 32 : 128}`, family, PODS_TABLE);
+    for (const { text, family } of addresses) {
+      route(`${text}/${family === 4 ? 32 : 128}`, family, PODS_TABLE);
     }
     for (const address of used) neighbours.push({ device, address, mac });
   }
@@ -212,23 +210,12 @@ function tunnelMtu(path: number | undefined, outer: 4 | 6, inner: 4 | 6): number
  * The next hop on the tunnel device, which only has to have a neighbour there. IPv6 takes none that another interface
  * has a route to, so there it is made from the MAC.
  */
-function tunnelGateway({ ipv4, mac, podCidrs }: NodePath, family: 4 | 6): string | undefined {
-  if (family === 6) return linkLocal(mac);
+function tunnelGateway({ ipv4, linkLocal, podCidrs }: NodePath, family: 4 | 6): string | undefined {
+  if (family === 6) return linkLocal;
   if (ipv4 !== undefined) return ipv4;
-  const range = podCidrs.find((cidr) => cidr.family === 4);
+  const range = podCidrs.find((one) => one.family === 4)?.cidr;
   if (range?.family !== 4) return undefined;
   return formatV4(range.length < 31 ? range.address + 1 : range.address);
-}
-
-/** The link-local address of an interface with this MAC. */
-export function linkLocal(mac: string): string {
-  const bytes = mac.split(":").map((byte) => BigInt(`0x${byte}`));
-  const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = bytes;
-  const groups = [((a ^ 2n) << 8n) | b, (c << 8n) | 0xffn, 0xfe00n | d, (e << 8n) | f];
-  return formatV6(
-    0xfe80_0000_0000_0000n,
-    groups.reduce((all, group) => (all << 16n) | group, 0n),
-  );
 }
 
 function directRows(others: readonly NodePath[], { wayTo }: RoutingFacts, sources: Sources): Rows {
@@ -237,8 +224,8 @@ function directRows(others: readonly NodePath[], { wayTo }: RoutingFacts, source
   const behindRouter: string[] = [];
   const withoutFamily: string[] = [];
   for (const { name, podCidrs, ipv4, ipv6 } of others) {
-    for (const cidr of podCidrs) {
-      const gateway = cidr.family === 4 ? ipv4 : ipv6;
+    for (const { text: destination, family } of podCidrs) {
+      const gateway = family === 4 ? ipv4 : ipv6;
       if (gateway === undefined) {
         withoutFamily.push(name);
         continue;
@@ -249,8 +236,7 @@ function directRows(others: readonly NodePath[], { wayTo }: RoutingFacts, source
         continue;
       }
       const { device } = way;
-      const destination = formatCidr(cidr);
-      const source = sources.of(cidr.family);
+      const source = sources.of(family);
       const mtu = undefined;
       const hop = { type: "unicast", device, gateway, onLink: false, source, mtu } as const;
       routes.push({ destination, table: MAIN_TABLE, ...hop });
