@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import {
   ConnectionKey,
   Flow,
+  FlowCounts,
   Pod,
   PodInterface,
   PodKey,
@@ -41,12 +42,15 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED },
     },
-    ({ program, map }) => ({
+    ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
+      flowCounters: perCpu("flow_counters", FlowCounts),
+      flowCollections: mapped("flow_collections"),
     }),
   );
 }

@@ -17,6 +17,8 @@ import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { Firewall } from "../../operator/apply/firewall.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
 import { openPodDatapath, type PodDatapath } from "../../operator/apply/pod-datapath.js";
+import type { PodBandwidth } from "../../operator/apply/pod-link.js";
+import { limitBits, writeRates } from "../../operator/apply/pod-rates.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
 import { RuleSlots } from "../../operator/apply/rule-slots.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
@@ -39,6 +41,7 @@ export interface Pod {
   readonly mac: string;
   readonly ipv4: string;
   readonly ipv6: string;
+  readonly bandwidth?: PodBandwidth;
 }
 
 /** A rule as the compiler of network policies hands it on, of policy `test` unless it says otherwise. */
@@ -107,8 +110,11 @@ export class Pods {
     const mac = macBytes(pod.mac);
     const ipv4 = words(pod.ipv4);
     const ipv6 = words(pod.ipv6);
-    podInterfaces.update(pod.index, { ipv4: ipv4[0]!, ipv6, mac, slotOut, slotIn });
-    const row = { ifindex: pod.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
+    const limits = limitBits(pod.bandwidth);
+    writeRates(this.datapath.podRates, { slotOut, slotIn }, pod.bandwidth);
+    podInterfaces.update(pod.index, { ipv4: ipv4[0]!, ipv6, mac, slotOut, slotIn, limits });
+    const gatewayMac = macBytes(GATEWAY_MAC);
+    const row = { ifindex: pod.index, slotOut, slotIn, mac, gatewayMac, limits };
     pods.update({ address: ipv4, family: 4 }, row);
     pods.update({ address: ipv6, family: 6 }, row);
   }
