@@ -93,10 +93,14 @@ test("a pod network needs the API server; its plugin is installed where that is 
     sysctlFolder,
     binFolder: undefined,
     configFolder: undefined,
+    flows: undefined,
   });
   assert.deepEqual(
-    read(...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d").podNetwork,
-    { sysctlFolder, binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d" },
+    read(
+      ...[...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d"],
+      ...["--flows", "65536"],
+    ).podNetwork,
+    { sysctlFolder, binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d", flows: 65_536 },
   );
   assert.throws(
     () => read("--manifests", "/m", "--pod-network"),

@@ -35,6 +35,8 @@ export interface PodNetworkOptions {
   readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
   readonly configFolder?: string | undefined;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
 }
 
 /** Where objects come from. */
@@ -61,6 +63,7 @@ interface RawOptions {
   readonly cniBinDir?: string;
   readonly cniConfDir?: string;
   readonly sysctlDir: string;
+  readonly flows?: number;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -99,6 +102,8 @@ Exit codes:
 `;
 
 const fewestAddressLines = 1024;
+const fewestFlows = 1024;
+const mostFlows = 16_777_216;
 const mostEventsPerSecond = 1_000_000;
 
 /** The agent's command line. */
@@ -167,6 +172,15 @@ export function createAgentCommand(): Command {
         "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
           "but for a mount of its own",
       ).default("/proc/sys"),
+    )
+    .addOption(
+      option(
+        "--flows <n>",
+        "with --pod-network: flows of pods that there is room for, 240 bytes each; a table that is there " +
+          "keeps its size",
+      )
+        .argParser(readNumber(fewestFlows, mostFlows))
+        .default(undefined, "1/256 of the node's memory, 32768 to 1048576"),
     )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
@@ -291,7 +305,7 @@ export function resolveOptions(command: Command): AgentOptions {
 }
 
 function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir } = raw;
+  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir, flows } = raw;
   if (!podNetwork) return undefined;
   if (manifests !== undefined) {
     command.error(
@@ -303,6 +317,7 @@ function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
+    flows,
   };
 }
 

@@ -29,7 +29,7 @@ export interface RunningPodNetwork {
  */
 export async function startPodNetwork(
   { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
-  { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
+  { sysctlFolder, binFolder, configFolder, flows }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
 ): Promise<RunningPodNetwork> {
@@ -46,7 +46,7 @@ export async function startPodNetwork(
     }
   };
   const pods = await openPodNetwork(
-    { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
+    { nodeName, pinRoot, gatewayMac: hostMac, flows, onApplied: announce },
     logger,
   );
   const cniSocket = join(dirname(socketPath), "cni.sock");

@@ -34,11 +34,12 @@ const UNUSED = { connections: 64, source_buckets: 64 };
  *
  * @throws SluiceError from datapath/: SLUICE_NO_CAPABILITY, SLUICE_NO_BPFFS, SLUICE_VERIFIER_REFUSED, SLUICE_MAP_LAYOUT …
  */
-export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
-  return openBank(
+export async function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
+  const folder = join(layoutFolder(pinRoot), "pods");
+  const bank = await openBank(
     {
       object: OBJECT,
-      folder: join(layoutFolder(pinRoot), "pods"),
+      folder,
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED },
     },
@@ -53,6 +54,7 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
       flowCollections: mapped("flow_collections"),
     }),
   );
+  return { folder, ...bank };
 }
 
 /** The loaded programs and the tables of one agent's pods. Only `apply/` writes them. */

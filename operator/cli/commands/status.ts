@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { EngineStatus, PolicyState } from "../../api/engine.js";
+import type { EngineStatus, PodNetworkState, PolicyState } from "../../api/engine.js";
 import type { AgentStatus } from "../../api/requests.js";
 import { formatProblem } from "../../model/problem.js";
 import type { Problem } from "../../model/records.js";
@@ -206,6 +206,7 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
       const all = capacity >= uncountable ? "" : ` of ${formatCount(capacity)}`;
       return `${cidr}: ${formatCount(used)}${all} addresses in use`;
     }),
+    flows(pods.flows),
     ...pods.tables
       .filter(({ used, capacity }) => used >= pressing * capacity)
       .map(({ name, used, capacity }) =>
@@ -217,6 +218,12 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
     reasons(pods, output),
   ];
   return lines.filter((line) => line !== "").join("\n");
+}
+
+function flows({ entries, capacity, evicted, homeless }: PodNetworkState["flows"]): string {
+  const forgotten = evicted + homeless;
+  const lost = forgotten === 0 ? "" : `, ${formatCount(forgotten)} forgotten by the full table`;
+  return `${formatCount(entries)} of ${formatCount(capacity)} flows${lost}`;
 }
 
 const pressing = 0.9;
