@@ -150,7 +150,12 @@ describe("a flow of another layout", () => {
   it("that the rules here refuse is cut", async () => {
     remember({ port: 81, localPort: 40_001 });
     await carry();
-    const late = f.packetOf("a", "b", 4, tcp({ sourcePort: 40_001, destinationPort: 81, flags: ["ACK"] }));
+    const late = f.packetOf(
+      "a",
+      "b",
+      4,
+      tcp({ sourcePort: 40_001, destinationPort: 81, flags: ["ACK"] }),
+    );
     assert.deepEqual(steps(f.out("a", late)), ["a:out drop rule"]);
     assert.deepEqual(f.pods.flows(), []);
   });
@@ -185,7 +190,10 @@ describe("a flow of another layout", () => {
       remember({ localPort: 40_002, quietSeconds: 0 });
       assert.equal(carrier.copyNew(), 1);
       assert.deepEqual(
-        f.pods.flows().map(([{ localPort }]) => localPort).sort(),
+        f.pods
+          .flows()
+          .map(([{ localPort }]) => localPort)
+          .sort(),
         [40_000, 40_002],
       );
       assert.equal(carrier.copyNew(), 0);
