@@ -32,6 +32,7 @@ enum limits {
 	/* Slot 0 is nobody's, and a pod takes two. */
 	MAX_PODS = MAX_INTERFACE_SLOTS / 2 - 1,
 	MAX_POD_ADDRESSES = 2 * MAX_PODS,
+	/* Of an object that nobody sized: --flows. */
 	MAX_FLOWS = 131072,
 	/* How long a flow lives on without a packet. */
 	FLOW_TCP_OPENING_SECONDS = 60,

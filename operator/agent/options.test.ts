@@ -101,11 +101,21 @@ test("the plugin of a pod network is installed where that is said", () => {
     sysctlFolder,
     binFolder: undefined,
     configFolder: undefined,
+    flows: undefined,
     ...usualRouting,
   });
   assert.deepEqual(
-    read(...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d").podNetwork,
-    { sysctlFolder, binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d", ...usualRouting },
+    read(
+      ...[...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d"],
+      ...["--flows", "65536"],
+    ).podNetwork,
+    {
+      sysctlFolder,
+      binFolder: "/opt/cni/bin",
+      configFolder: "/etc/cni/net.d",
+      flows: 65_536,
+      ...usualRouting,
+    },
   );
 });
 

@@ -41,6 +41,8 @@ export interface PodNetworkOptions extends PodRoutingOptions {
   readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
   readonly configFolder?: string | undefined;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
 }
 
 /** Where objects come from. */
@@ -67,6 +69,7 @@ interface RawOptions extends RawPodRoutingOptions {
   readonly cniBinDir?: string;
   readonly cniConfDir?: string;
   readonly sysctlDir: string;
+  readonly flows?: number;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -105,6 +108,8 @@ Exit codes:
 `;
 
 const fewestAddressLines = 1024;
+const fewestFlows = 1024;
+const mostFlows = 16_777_216;
 const mostEventsPerSecond = 1_000_000;
 
 /** The agent's command line. */
@@ -175,6 +180,15 @@ export function createAgentCommand(): Command {
       ).default("/proc/sys"),
     );
   return addPodRoutingOptions(command, option)
+    .addOption(
+      option(
+        "--flows <n>",
+        "with --pod-network: flows of pods that there is room for, 240 bytes each; a table that is there " +
+          "keeps its size",
+      )
+        .argParser(readNumber(fewestFlows, mostFlows))
+        .default(undefined, "1/256 of the node's memory, 32768 to 1048576"),
+    )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
         .argParser(readGlobs)
@@ -298,13 +312,14 @@ export function resolveOptions(command: Command): AgentOptions {
 }
 
 function resolvePodNetwork(raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, cniBinDir, cniConfDir, sysctlDir } = raw;
+  const { podNetwork, cniBinDir, cniConfDir, sysctlDir, flows } = raw;
   if (!podNetwork) return undefined;
   return {
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
     ...resolvePodRouting(raw),
+    flows,
   };
 }
 

@@ -30,7 +30,7 @@ export interface RunningPodNetwork {
  */
 export async function startPodNetwork(
   { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
-  { sysctlFolder, binFolder, configFolder, ...routing }: PodNetworkOptions,
+  { sysctlFolder, binFolder, configFolder, flows, ...routing }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
 ): Promise<RunningPodNetwork> {
@@ -47,7 +47,7 @@ export async function startPodNetwork(
     }
   };
   const pods = await openPodNetwork(
-    { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
+    { nodeName, pinRoot, gatewayMac: hostMac, flows, onApplied: announce },
     logger,
   );
   let routes: NodeRoutes;

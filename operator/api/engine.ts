@@ -125,6 +125,24 @@ export interface PodPoolState {
   readonly capacity: number;
 }
 
+/** The table of flows that policies allowed: docs/pods.md. All but the first two are counts since it was made. */
+export interface FlowTableState {
+  /** Flows in the table, those that are over and not taken out yet included. */
+  readonly entries: number;
+  readonly capacity: number;
+  readonly opened: number;
+  /** Deleted because the rules do not allow them any more. */
+  readonly refused: number;
+  /** Taken out because they were over. */
+  readonly expired: number;
+  /** Forgotten by the full table, at least. */
+  readonly evicted: number;
+  /** Found no place at all. */
+  readonly homeless: number;
+  /** From the tables of another layout. */
+  readonly carried: number;
+}
+
 /** The pods of this node and what judges them: docs/pods.md. */
 export interface PodNetworkState {
   /** The source has been read once, and the kernel holds what it said. */
@@ -139,6 +157,7 @@ export interface PodNetworkState {
   readonly policies: number;
   readonly rules: number;
   readonly pools: readonly PodPoolState[];
+  readonly flows: FlowTableState;
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
   readonly tables: readonly TableState[];
   /** Missing until the agent has begun with it. */

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import {
   ConnectionKey,
   Flow,
+  FlowCounts,
   Pod,
   PodInterface,
   PodKey,
@@ -33,22 +34,27 @@ const UNUSED = { connections: 64, source_buckets: 64 };
  *
  * @throws SluiceError from datapath/: SLUICE_NO_CAPABILITY, SLUICE_NO_BPFFS, SLUICE_VERIFIER_REFUSED, SLUICE_MAP_LAYOUT …
  */
-export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
-  return openBank(
+export async function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
+  const folder = join(layoutFolder(pinRoot), "pods");
+  const bank = await openBank(
     {
       object: OBJECT,
-      folder: join(layoutFolder(pinRoot), "pods"),
+      folder,
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED },
     },
-    ({ program, map }) => ({
+    ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
+      flowCounters: perCpu("flow_counters", FlowCounts),
+      flowCollections: mapped("flow_collections"),
     }),
   );
+  return { folder, ...bank };
 }
 
 /** The loaded programs and the tables of one agent's pods. Only `apply/` writes them. */

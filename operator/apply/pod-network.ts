@@ -1,3 +1,4 @@
+import { totalmem } from "node:os";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
 import type { PodNetworkState, RuleState } from "../api/engine.js";
@@ -11,7 +12,11 @@ import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
+import { FlowCarrier } from "./flow-carrier.js";
+import { flowsForMemory } from "./flow-size.js";
+import { FlowTable } from "./flow-table.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
+import { takeCounters } from "./migrate.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
@@ -32,7 +37,6 @@ const OWN_ADDRESSES_MS = 10_000;
 const RECORD_MS = 10_000;
 /** Both halves together hold the addresses of about 100,000 pods. */
 const ADDRESS_LINES = 131_072;
-const MAX_FLOWS = 131_072;
 
 export interface PodNetworkOptions {
   readonly nodeName: string;
@@ -40,6 +44,8 @@ export interface PodNetworkOptions {
   readonly pinRoot: string;
   /** MAC of the node's end of every pod's veth. */
   readonly gatewayMac: string;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
   /** Called after each application that succeeded. */
   readonly onApplied?: () => void;
 }
@@ -53,7 +59,7 @@ export async function openPodNetwork(
   const datapath = await openPodDatapath({
     pinRoot,
     addressLines: ADDRESS_LINES,
-    flows: MAX_FLOWS,
+    flows: options.flows ?? flowsForMemory(totalmem(), process.constrainedMemory()),
   });
   try {
     return new PodNetwork(datapath, options, log);
@@ -76,6 +82,9 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
+  readonly #flows: FlowTable;
+  /** While links may run programs of another layout. */
+  #carrier: FlowCarrier | undefined;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
@@ -102,6 +111,13 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
+    this.#carrier = FlowCarrier.open(options.pinRoot, datapath.folder, this.#log);
+    this.#flows = new FlowTable(datapath, this.#log);
+    if (!datapath.adopted) {
+      for (const folder of this.#carrier?.folders ?? []) {
+        takeCounters(folder, datapath, this.#slots, this.#log);
+      }
+    }
     this.#addressTimer = setInterval(() => {
       if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
@@ -142,7 +158,7 @@ export class PodNetwork {
     const entry = this.#local.add(link, place);
     if (where !== "new" || !this.#isSynced) {
       /* The programs of another layout judge by its tables until those of this one are filled. */
-      if (where !== "other-layout") this.#connect(entry);
+      if (where !== "other-layout" && this.#carrier === undefined) this.#connect(entry);
       this.#wake(COALESCE_MS);
       if (entry.error !== undefined) throw entry.error;
       return;
@@ -200,6 +216,7 @@ export class PodNetwork {
       local: this.#local,
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
+      flows: this.#flows,
     };
   }
 
@@ -216,6 +233,8 @@ export class PodNetwork {
     clearInterval(this.#addressTimer);
     await this.#running;
     await this.#firewall.settle();
+    await this.#flows.close();
+    this.#carrier?.close();
     this.#grace.close();
     closeFd(this.#datapath.eventsFd);
     this.#datapath.close();
@@ -257,10 +276,24 @@ export class PodNetwork {
     await this.#put(subjects.map(localPodOf), candidates);
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
+    let carried = (await this.#carrier?.copyAll()) ?? 0;
+    /* From here to the last copy nothing waits: a flow opened by the old programs is missing for as long as this takes. */
+    carried += this.#carrier?.copyNew() ?? 0;
     for (const entry of entries) {
       const isThere = this.#local.entries.get(entry.link.hostName) === entry;
       if (isThere && !entry.isConnected) this.#connect(entry);
     }
+    carried += this.#carrier?.copyNew() ?? 0;
+    this.#flows.addCarried(carried);
+    if ([...this.#local.entries.values()].every(({ isConnected }) => isConnected)) {
+      this.#endCarrying();
+    }
+  }
+
+  #endCarrying(): void {
+    this.#carrier?.removeOld();
+    this.#carrier?.close();
+    this.#carrier = undefined;
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */

@@ -6,6 +6,7 @@ import type { CompiledRule } from "../compile/rule-list.js";
 import type { PortRange } from "../model/records.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Firewall } from "./firewall.js";
+import type { FlowTable } from "./flow-table.js";
 import type { LocalPodTable } from "./local-pod-table.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import { keyOf } from "./pod-objects.js";
@@ -19,6 +20,7 @@ export interface PodPicture {
   readonly local: LocalPodTable;
   /** Interface slots that have ever been in use are below this. */
   readonly usedSlots: number;
+  readonly flows: FlowTable;
   /** Undefined: an earlier agent's are in force. */
   readonly rules: PodRules | undefined;
 }
@@ -30,10 +32,13 @@ export function describePodNetwork({
   local,
   rules,
   usedSlots,
+  flows,
 }: PodPicture): Omit<PodNetworkState, "inSync" | "applyError" | "pools"> {
   const entries = [...local.entries.values()];
   const { addresses, rules: tables } = firewall;
+  const flowTable = flows.describe();
   return {
+    flows: flowTable,
     generation: firewall.generation.number,
     pods: entries.length,
     /* Until the first application those that an earlier agent left are judged as they were. */
@@ -63,6 +68,7 @@ export function describePodNetwork({
         used: addresses?.allocator.used ?? 0,
         capacity: datapath.addressLines.length >> 1,
       },
+      { name: "flows", used: flowTable.entries, capacity: flowTable.capacity },
     ],
   };
 }

@@ -230,6 +230,22 @@ export const families: readonly Family[] = [
     ["family"],
     (snapshot) => poolSums(snapshot, ({ capacity }) => capacity),
   ),
+  gauge("pod_flows", "Flows of pods in their table.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.flows.entries),
+  ),
+  gauge("pod_flows_capacity", "Flows that it has room for.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.flows.capacity),
+  ),
+  counter(
+    "pod_flows",
+    "What became of flows; evicted are those that the full table forgot, at least.",
+    ["event"],
+    ({ status: { podNetwork } }) => {
+      if (podNetwork === undefined) return [];
+      const { entries, capacity, ...events } = podNetwork.flows;
+      return Object.entries(events).map(([event, count]) => [{ event }, count] as const);
+    },
+  ),
   ...twins(
     "pod_reason",
     "that pods sent or received, by the reason of their verdict.",

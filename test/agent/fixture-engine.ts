@@ -85,6 +85,16 @@ export const podNetwork: PodNetworkState = {
     { cidr: "10.244.1.0/24", used: 30, capacity: 253 },
     { cidr: "fd00:244:1::/64", used: 30, capacity: 2 ** 64 },
   ],
+  flows: {
+    entries: 61_000,
+    capacity: 65_536,
+    opened: 200_000,
+    refused: 7,
+    expired: 130_000,
+    evicted: 9000,
+    homeless: 1,
+    carried: 8,
+  },
   reasons: { flow: { packets: 5000, bytes: 400_000 } },
   tables: [{ name: "rules", used: 4090, capacity: 4096 }],
   routing: {

@@ -21,6 +21,8 @@ export interface PodSpec {
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   /** Runs what shall listen before the pod has a network. */
   readonly before?: (peer: Peer) => Promise<void>;
+  /** Fields of the network configuration that the runtime adds. */
+  readonly config?: object;
 }
 
 /** A pod that runs: an object at the API server, a network namespace, and a process in it. */
@@ -105,7 +107,7 @@ export function createPodNode(lab: Lab, node: ClusterNode, nodeName = "node1"): 
           ...options.flags,
         },
       }),
-    async runPod(name, { namespace = "web", labels = {}, ports = [], before } = {}) {
+    async runPod(name, { namespace = "web", labels = {}, ports = [], before, config } = {}) {
       const { metadata } = await cluster.request<{ metadata: { uid: string } }>({
         method: "POST",
         path: podsOf(namespace),
@@ -123,7 +125,7 @@ export function createPodNode(lab: Lab, node: ClusterNode, nodeName = "node1"): 
       await before?.(peer);
       const containerId = `container-${++count}`;
       const pod = { key: `${namespace}/${name}`, uid: metadata.uid, containerId, netns };
-      const { exitCode, result } = await call("ADD", pod);
+      const { exitCode, result } = await call("ADD", pod, config);
       assert.equal(exitCode, 0, JSON.stringify(result));
       const ips = (result?.ips ?? []).map(({ address }) => address.replace(/\/.*/, ""));
       await cluster.request({

@@ -29,6 +29,8 @@ export interface Fixture {
   ): Buffer;
   /** What a pod sends. */
   out(pod: string, frame: Uint8Array): Met;
+  /** The same, and nobody looks at what it met with, which is quicker. */
+  send(pod: string, frame: Uint8Array): void;
   /** What the stack hands to a pod: of the node itself, or forwarded from another interface. */
   in(pod: string, frame: Uint8Array, from?: string): Met;
   addPod(name: string): void;
@@ -97,6 +99,8 @@ export async function openFixture(): Promise<Fixture> {
         return packet(head(from), header, transport);
       },
       out: (name, frame) => pods.run(node, "podOut", frame, { ifIndex: pods.pod(name).index }),
+      send: (name, frame) =>
+        void pods.test(node, "podOut", frame, { ifIndex: pods.pod(name).index }),
       in: (name, frame, from) =>
         pods.run(node, "podIn", frame, {
           ifIndex: pods.pod(name).index,

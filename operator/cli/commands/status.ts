@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { EngineStatus, PodRoutingState, PolicyState } from "../../api/engine.js";
+import type { EngineStatus, PodNetworkState, PodRoutingState, PolicyState } from "../../api/engine.js";
 import type { AgentStatus } from "../../api/requests.js";
 import { formatProblem } from "../../model/problem.js";
 import type { Problem } from "../../model/records.js";
@@ -207,6 +207,7 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
       return `${cidr}: ${formatCount(used)}${all} addresses in use`;
     }),
     ...(pods.routing === undefined ? [] : [routing(pods.routing, output)]),
+    flows(pods.flows),
     ...pods.tables
       .filter(({ used, capacity }) => used >= pressing * capacity)
       .map(({ name, used, capacity }) =>
@@ -231,6 +232,12 @@ function routing(state: PodRoutingState, { colors }: Output): string {
     masquerade ? "masquerade" : "no masquerade",
   ];
   return `${parts.join(", ")}${inSync ? "" : colors.red(", not in sync")}`;
+}
+
+function flows({ entries, capacity, evicted, homeless }: PodNetworkState["flows"]): string {
+  const forgotten = evicted + homeless;
+  const lost = forgotten === 0 ? "" : `, ${formatCount(forgotten)} forgotten by the full table`;
+  return `${formatCount(entries)} of ${formatCount(capacity)} flows${lost}`;
 }
 
 const pressing = 0.9;
