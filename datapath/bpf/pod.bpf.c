@@ -44,11 +44,28 @@ static __always_inline enum reason read_packet(struct __sk_buff *skb, struct pac
 	return reason;
 }
 
+/* By the rules of one bank from `from` on. Returns as walk(). A global function: proved once, not for each bank. */
+__noinline int judge_bank(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
+{
+	const struct generation *generation;
+	__u32 bank = from / MAX_RULES;
+	struct candidates found;
+
+	if (!packet)
+		return WALK_DECIDED;
+	generation = generation_of(packet);
+	if (!generation || !look_up_fields(generation, packet, slot, bank, &found, false)) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return WALK_DECIDED;
+	}
+	return walk(skb, generation, packet, &found, bank, from, false);
+}
+
 /* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
 __noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
 {
 	const struct generation *generation;
-	struct candidates found;
+	int from = 0;
 
 	if (!packet)
 		return 0;
@@ -62,11 +79,11 @@ __noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
 		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
 		return 0;
 	}
-	if (!look_up_fields(generation, packet, slot, &found, false)) {
-		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-		return 0;
+	for (int bank = 0; bank < MAX_POD_BANKS; bank++) {
+		from = judge_bank(skb, packet, slot, from);
+		if (from == WALK_DECIDED || (__u32)from >= generation->rule_count)
+			break;
 	}
-	walk(skb, generation, packet, &found, false);
 	/* Rules of pods do not redirect. */
 	if (packet->verdict == VERDICT_REDIRECT)
 		decide(packet, VERDICT_DROP, REASON_REDIRECT);

@@ -11,10 +11,10 @@ import {
 import type { AddressClasses, ClassId, SetId } from "../compile/address-classes.js";
 import {
   addRule,
+  banksOf,
   BITMAP_WORDS,
   emptyRuleSet,
   type RuleSet,
-  uniteRules,
   writeBitmap,
 } from "../compile/bitmap.js";
 import { CapacityError } from "../compile/capacity-error.js";
@@ -35,7 +35,7 @@ export type RuleRow = Omit<Rule, "target" | "targetCount">;
 /** Rules by address set, for one of the two address fields. */
 interface AddressField {
   readonly any: RuleSet;
-  readonly bySet: ReadonlyMap<string, RuleSet>;
+  readonly bySet: ReadonlyMap<string, readonly number[]>;
   readonly isUsed: boolean;
 }
 
@@ -81,15 +81,7 @@ export class RuleTables {
 
   /** The rows of the rules, but for their places in other tables. */
   rows(): readonly RuleRow[] {
-    return this.rules.map((rule, index) => ({
-      action: actionOf(rule),
-      flags:
-        (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
-      resume: rule.resume,
-      next: rule.next,
-      slot: this.slots[index]!,
-      logOneIn: rule.logOneIn,
-    }));
+    return this.rules.map((rule, index) => this.#row(rule, index));
   }
 
   /** Writes rules, limits, field classes and all bitmaps to a half that no packet reads. */
@@ -101,19 +93,20 @@ export class RuleTables {
     targets: RedirectTargets,
   ): void {
     let limit = 0;
-    const rows = this.rows();
+    /* Not by the codec, which takes an object for each of some thousand rules at every change. */
     this.rules.forEach((rule, index) => {
       const target = targets.indexOf(half, rule);
-      const at = (half * Limits.MAX_RULES + index) * datapath.rules.stride;
-      Rule.encode(
-        {
-          ...rows[index]!,
-          target: rule.action === "Limit" ? limit : target.first,
-          targetCount: target.count,
-        },
-        datapath.rules.view,
-        at,
-      );
+      const { view, stride } = datapath.rules;
+      const at = ruleRow(half, index) * stride;
+      const { offsets } = Rule;
+      view.setUint8(at + offsets.action, actionOf(rule));
+      view.setUint8(at + offsets.flags, flagsOf(rule));
+      view.setUint16(at + offsets.resume, rule.resume, true);
+      view.setUint16(at + offsets.next, rule.next, true);
+      view.setUint32(at + offsets.slot, this.slots[index]!, true);
+      view.setUint32(at + offsets.target, rule.action === "Limit" ? limit : target.first, true);
+      view.setUint32(at + offsets.targetCount, target.count, true);
+      view.setUint32(at + offsets.logOneIn, rule.logOneIn, true);
       if (rule.rateLimit !== undefined) {
         const limitAt = (half * Limits.MAX_LIMITS + limit++) * datapath.limits.stride;
         Limit.encode(limitRow(rule.rateLimit), datapath.limits.view, limitAt);
@@ -144,16 +137,16 @@ export class RuleTables {
       [this.#destination, Limits.BITMAPS_DESTINATION],
     ] as const) {
       if (!field.isUsed) continue;
-      const byId = new Map<SetId, RuleSet>();
-      for (const [key, set] of field.bySet) {
+      const byId: (readonly number[] | undefined)[] = [];
+      for (const [key, rules] of field.bySet) {
         const id = idOf(key);
-        if (id !== undefined) byId.set(id, set);
+        if (id !== undefined) byId[id] = rules;
       }
+      const set = field.any.slice();
       for (let classId = first; classId < classes.count; classId++) {
-        const set = field.any.slice();
+        set.set(field.any);
         for (const member of classes.members(classId)) {
-          const rules = byId.get(member);
-          if (rules !== undefined) uniteRules(set, rules);
+          for (const rule of byId[member] ?? []) addRule(set, rule);
         }
         this.#writeBitmap(datapath, half, base + classId, set);
       }
@@ -161,13 +154,38 @@ export class RuleTables {
   }
 
   #writeBitmap(datapath: Bank, half: 0 | 1, row: number, set: RuleSet): void {
-    writeBitmap(set, datapath.bitmaps.u32, (half * Limits.BITMAPS + row) * BITMAP_WORDS);
+    for (let bank = 0; bank < banksOf(this.rules.length); bank++) {
+      const at = ((2 * bank + half) * Limits.BITMAPS + row) * BITMAP_WORDS;
+      writeBitmap(set, bank, datapath.bitmaps.u32, at);
+    }
+  }
+
+  #row(rule: CompiledRule, index: number): RuleRow {
+    return {
+      action: actionOf(rule),
+      flags: flagsOf(rule),
+      resume: rule.resume,
+      next: rule.next,
+      slot: this.slots[index]!,
+      logOneIn: rule.logOneIn,
+    };
   }
 }
 
+/** Rules that a half of the tables holds. */
+export function ruleCapacity({ rules }: Pick<Bank, "rules">): number {
+  return rules.length / 2;
+}
+
+/** Row of a rule in the table of rules: each bank has its two halves. */
+export function ruleRow(half: number, index: number): number {
+  const inBank = index % Limits.MAX_RULES;
+  return (2 * ((index - inBank) / Limits.MAX_RULES) + half) * Limits.MAX_RULES + inBank;
+}
+
 function addressField(rules: readonly CompiledRule[], field: "from" | "to"): AddressField {
-  const any = emptyRuleSet();
-  const bySet = new Map<string, RuleSet>();
+  const any = emptyRuleSet(rules.length);
+  const bySet = new Map<string, number[]>();
   rules.forEach((rule, index) => {
     const keys = rule[field];
     if (keys === undefined) {
@@ -175,9 +193,9 @@ function addressField(rules: readonly CompiledRule[], field: "from" | "to"): Add
       return;
     }
     for (const key of keys) {
-      let set = bySet.get(key);
-      if (set === undefined) bySet.set(key, (set = emptyRuleSet()));
-      addRule(set, index);
+      const list = bySet.get(key);
+      if (list === undefined) bySet.set(key, [index]);
+      else list.push(index);
     }
   });
   return { any, bySet, isUsed: rules.some((rule) => rule[field] !== undefined) };
@@ -197,6 +215,10 @@ function fieldsOf(
     [rules.some(({ traits }) => traits !== 0), Field.FIELD_TRAITS],
   ];
   return bits.reduce((fields, [isUsed, bit]) => (isUsed ? fields | bit : fields), 0);
+}
+
+function flagsOf({ audit, isDefault }: CompiledRule): number {
+  return (audit ? RuleFlags.RULE_AUDIT : 0) | (isDefault ? RuleFlags.RULE_DEFAULT : 0);
 }
 
 function actionOf({ action, redirect }: CompiledRule): RuleAction {

@@ -50,7 +50,11 @@ class ClassTable {
 
   constructor(rules: readonly CompiledRule[]) {
     this.#rules = rules;
-    this.#classOf(emptyRuleSet());
+    this.#classOf(this.#emptySet());
+  }
+
+  #emptySet(): RuleSet {
+    return emptyRuleSet(this.#rules.length);
   }
 
   /** Classes of a port section: rules that name other protocols only do not accept any port of this one. */
@@ -86,7 +90,7 @@ class ClassTable {
   #rulesBySpace(): Map<ProtocolSpace, RuleWithBox[]> {
     const bySpace = new Map<ProtocolSpace, RuleWithBox[]>();
     this.#rules.forEach(({ protocols }, rule) => {
-      for (const [space, box] of protocols ?? []) push(bySpace, space, { rule, box });
+      protocols?.forEach((box, space) => push(bySpace, space, { rule, box }));
     });
     return bySpace;
   }
@@ -97,6 +101,12 @@ class ClassTable {
   }
 
   traits(): void {
+    const constrained = this.#rules.some((rule) => rule.traits !== 0);
+    if (!constrained) {
+      const all = this.#classOf(this.#accepting(() => true));
+      this.classes.fill(all, S.SECTION_TRAITS, S.SECTION_TRAITS + TRAIT_VALUES);
+      return;
+    }
     for (let traits = 0; traits < TRAIT_VALUES; traits++) {
       this.classes[S.SECTION_TRAITS + traits] = this.#classOf(
         this.#accepting((rule) => rule.traits === 0 || (rule.traits & traits) !== 0),
@@ -110,7 +120,7 @@ class ClassTable {
     this.#rules.forEach(({ interfaces }, rule) => {
       for (const slot of interfaces) {
         let set = bySlot.get(slot);
-        if (set === undefined) bySlot.set(slot, (set = emptyRuleSet()));
+        if (set === undefined) bySlot.set(slot, (set = this.#emptySet()));
         addRule(set, rule);
       }
     });
@@ -118,7 +128,7 @@ class ClassTable {
   }
 
   #accepting(accepts: (rule: CompiledRule) => boolean): RuleSet {
-    const set = emptyRuleSet();
+    const set = this.#emptySet();
     this.#rules.forEach((rule, index) => {
       if (accepts(rule)) addRule(set, index);
     });
@@ -133,7 +143,7 @@ class ClassTable {
   ): void {
     const starts = new Map<number, number[]>();
     const ends = new Map<number, number[]>();
-    const set = emptyRuleSet();
+    const set = this.#emptySet();
     this.#rules.forEach((rule, index) => {
       const accepted = acceptedBy(rule);
       if (accepted === "none") return;
@@ -141,7 +151,7 @@ class ClassTable {
         addRule(set, index);
         return;
       }
-      for (const { start, end } of mergeRanges(accepted)) {
+      for (const { start, end } of accepted.length === 1 ? accepted : mergeRanges(accepted)) {
         push(starts, start, index);
         push(ends, end + 1, index);
       }
@@ -200,7 +210,9 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 
 /** Which boxes constrain a field at all, for the fields mask of a generation. */
 export function constrains(rules: readonly CompiledRule[], field: keyof ProtocolBox): boolean {
-  return rules.some(({ protocols }) =>
-    [...(protocols?.values() ?? [])].some((box) => box[field] !== undefined),
-  );
+  for (const { protocols } of rules) {
+    if (protocols === undefined) continue;
+    for (const box of protocols.values()) if (box[field] !== undefined) return true;
+  }
+  return false;
 }

@@ -77,7 +77,7 @@ export function compilePodRules(input: PodRulesInput, cache: PodRulesCache): Pod
     return cache.last!.rules;
   }
   const { sets, ...assembled } = assembleRules(blocks, input.ownAddresses);
-  if (assembled.rules.length > Limits.MAX_RULES) throw tooMany(assembled.rules.length, blocks);
+  if (assembled.rules.length > Limits.MAX_POD_RULES) throw tooMany(assembled.rules.length, blocks);
   const rules: PodRules = { ...assembled, contents: contentsOf(sets, last?.rules.contents) };
   cache.last = { blocks, ownAddresses: [...input.ownAddresses], sets, rules };
   return rules;
@@ -114,7 +114,7 @@ function tooMany(count: number, blocks: readonly PolicyBlock[]): CapacityError {
   const name = policyName(largest.policy);
   return new CapacityError(
     "rules",
-    Limits.MAX_RULES,
+    Limits.MAX_POD_RULES,
     `the policies of this node's pods need ${count}, of which ${name} needs ${largest.parts.length}`,
     name,
   );
