@@ -1,9 +1,10 @@
+import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
 import type { PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
-import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
+import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
 import { formatCidr } from "../model/cidr-format.js";
@@ -11,6 +12,7 @@ import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
+import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
@@ -273,7 +275,7 @@ export class PodNetwork {
     for (;;) {
       try {
         const policies = candidates.policies();
-        const rules = compilePodRules(
+        const steps = compilePodRulesInSteps(
           {
             localPods,
             pods: this.#local.pods,
@@ -288,7 +290,7 @@ export class PodNetwork {
           },
           this.#cache,
         );
-        await this.#write(rules, localPods);
+        await this.#write(await inTurns(steps), localPods);
         return;
       } catch (error) {
         if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
@@ -299,9 +301,12 @@ export class PodNetwork {
   async #write(rules: PodRules, localPods: readonly ReturnType<typeof localPodOf>[]) {
     /* Every pod is judged, also one that no rule names: what is not judged is closed. */
     const judgedSlots = localPods.flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
+    await yieldToLoop();
+    const fieldClasses = this.#classesOf(rules.rules);
+    await yieldToLoop();
     const isNew = await this.#firewall.change({
       rules: rules.rules,
-      fieldClasses: this.#classesOf(rules.rules),
+      fieldClasses,
       contents: rules.contents,
       judgedSlots,
       enforcedSlots: judgedSlots,

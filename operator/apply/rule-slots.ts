@@ -20,6 +20,10 @@ export class RuleSlots {
   readonly #capacity: number;
   readonly #clear: (slot: number) => void;
   #inUse = new Set<number>();
+  #last: { readonly rules: readonly SlotOwner[]; readonly slots: readonly number[] } = {
+    rules: [],
+    slots: [],
+  };
 
   /** @param clear resets the counters and buckets of a slot that changes hands */
   constructor(datapath: Pick<Bank, "ruleNames">, clear: (slot: number) => void) {
@@ -62,8 +66,10 @@ export class RuleSlots {
   assign(rules: readonly SlotOwner[]): readonly number[] {
     const inUse = new Set<number>();
     const missing: number[] = [];
+    const last = this.#last;
     const slots = rules.map((rule, index) => {
-      const slot = this.find(rule);
+      /* Most rules are the same objects at the same places as before. */
+      const slot = last.rules[index] === rule ? last.slots[index] : this.find(rule);
       if (slot === undefined) missing.push(index);
       else inUse.add(slot);
       return slot ?? 0;
@@ -76,6 +82,7 @@ export class RuleSlots {
       slots[index] = known ?? this.#give(free, inUse, rule);
     }
     this.#inUse = inUse;
+    this.#last = { rules, slots };
     return slots;
   }
 
@@ -103,8 +110,11 @@ export class RuleSlots {
     /* Not what was given: it may be a whole rule, which would live on in here. */
     const owner = { policy, rule };
     const before = this.#owners[slot];
-    if (before !== undefined) this.#deleteName(before);
-    this.#clear(slot);
+    /* What never was anybody's has counted nothing. */
+    if (before !== undefined) {
+      this.#deleteName(before);
+      this.#clear(slot);
+    }
     const at = slot * this.#stride;
     this.#names.fill(0, at, at + RuleName.size);
     const { offsets } = RuleName;
