@@ -16,7 +16,11 @@ import type { ReasonName, VerdictName } from "../../operator/api/engine.js";
 import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { Firewall } from "../../operator/apply/firewall.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
-import { openPodDatapath, type PodDatapath } from "../../operator/apply/pod-datapath.js";
+import {
+  openPodDatapath,
+  type PodDatapath,
+  type PodDatapathOptions,
+} from "../../operator/apply/pod-datapath.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
 import { RuleSlots } from "../../operator/apply/rule-slots.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
@@ -80,8 +84,13 @@ const ACTIONS: Readonly<Record<number, Met["action"]>> = {
   [TcAction.redirect]: "redirect",
 };
 
-export async function openPods(pinRoot: string): Promise<Pods> {
-  return new Pods(await openPodDatapath({ pinRoot, addressLines: 4096, flows: 4096 }));
+export type PodSizes = Omit<PodDatapathOptions, "pinRoot">;
+
+export async function openPods(
+  pinRoot: string,
+  sizes: PodSizes = { addressLines: 4096, flows: 4096 },
+): Promise<Pods> {
+  return new Pods(await openPodDatapath({ pinRoot, ...sizes }));
 }
 
 export class Pods {
