@@ -122,12 +122,16 @@ export class Pods {
     pods.update({ address: ipv6, family: 6 }, row);
   }
 
-  /** Puts rules in force for all pods added so far; a pod that none names is open. */
-  async apply(rules: readonly PodRule[]): Promise<void> {
+  /**
+   * Puts rules in force for all pods added so far; a pod that none names is open.
+   *
+   * @param firewall another agent's, of the same tables
+   */
+  async apply(rules: readonly PodRule[], firewall = this.firewall): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
-    await this.firewall.change({
+    await firewall.change({
       rules: compiled,
       fieldClasses: compileFieldClasses(compiled),
       contents: new Map([...sets].map(([key, set]) => [key, inlineSetContent(set)])),
