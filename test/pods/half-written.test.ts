@@ -89,7 +89,7 @@ describe("an agent that dies at a step of writing", () => {
 });
 
 describe("an agent that is killed in a storm of changes", () => {
-  it("five kills: every packet meets the old rules or the new, also between two agents", async () => {
+  it("every packet meets the old rules or the new, also between two agents", async () => {
     const settings: StormSettings = {
       pinRoot: f.pinRoot,
       pods: ["a", "b", "c"].map((name) => f.pods.pod(name)),
@@ -100,23 +100,24 @@ describe("an agent that is killed in a storm of changes", () => {
     for (let kill = 0; kill < 5; kill++) {
       const child = fork(script, [JSON.stringify(settings)]);
       const exited = once(child, "exit");
+      let changes = 0;
+      let isOver = false;
+      child.on("message", () => changes++);
+      child.on("exit", () => (isOver = true));
       try {
-        await Promise.race([once(child, "message"), exited]);
-        const endMs = performance.now() + 20 + Math.random() * 40;
-        while (performance.now() < endMs) {
+        /* Not right after a change, but somewhere in the next one. */
+        while (changes < 4 && !isOver) {
           look(seen);
           await sleep(0);
         }
+        await sleep(Math.random() * 10);
       } finally {
         child.kill("SIGKILL");
       }
       assert.deepEqual(await exited, [null, "SIGKILL"]);
       look(seen);
     }
-    assert.ok(
-      (seen.get("old") ?? 0) > 20 && (seen.get("new") ?? 0) > 20,
-      JSON.stringify([...seen]),
-    );
+    assert.ok(seen.has("old") && seen.has("new"), JSON.stringify([...seen]));
     const last = fork(script, [JSON.stringify({ ...settings, once: true })]);
     assert.deepEqual(await once(last, "exit"), [0, null]);
     assert.deepEqual(
