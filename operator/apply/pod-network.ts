@@ -1,19 +1,18 @@
 import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
-import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
+import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type { PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
+import { readOwnAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
@@ -338,18 +337,9 @@ export class PodNetwork {
     }
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readOwnAddresses(): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    return readOwnAddresses(told, this.#ownAddresses);
   }
 }
 

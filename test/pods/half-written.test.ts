@@ -82,7 +82,7 @@ describe("an agent that dies at a step of writing", () => {
           `after step ${step}`,
         );
       }
-      assert.ok(seen.filter((which) => which === "old").length > 3, `${seen}`);
+      assert.ok(seen.filter((which) => which === "old").length > 3, seen.join());
       assert.equal(seen.at(-1), "new");
     });
   }
@@ -100,13 +100,11 @@ describe("an agent that is killed in a storm of changes", () => {
     for (let kill = 0; kill < 4; kill++) {
       const child = fork(script, [JSON.stringify(settings)]);
       const exited = once(child, "exit");
-      let changes = 0;
-      let isOver = false;
-      child.on("message", () => changes++);
-      child.on("exit", () => (isOver = true));
+      const messages: unknown[] = [];
+      child.on("message", (message) => messages.push(message));
       try {
         /* Not right after a change, but somewhere in the next one. */
-        while (changes < 4 && !isOver) {
+        while (messages.length < 4 && child.exitCode === null) {
           look(seen);
           await sleep(2);
         }
