@@ -61,10 +61,10 @@ static __always_inline void apply_effect(struct packet *packet, const struct rul
 
 enum { WALK_DECIDED = -1 };
 
-/* A bank has its rows in two halves. */
-static __always_inline __u32 rule_row(const struct generation *generation, __u32 bank, __u32 index)
+/* A page has its rows in two halves. */
+static __always_inline __u32 rule_row(const struct generation *generation, __u32 page, __u32 index)
 {
-	return (2 * bank + generation->rules_half) * MAX_RULES + index;
+	return (2 * page + generation->rules_half) * MAX_RULES + index;
 }
 
 /*
@@ -124,9 +124,9 @@ __noinline int walk_word(context *ctx, struct packet *packet, __u32 word, __u64 
  * apply_rule does, without the calls, which cost more than all the rest of the walk.
  */
 static __always_inline bool apply_plain_rule(const struct generation *generation, struct packet *packet,
-					     __u32 bank, __u32 index)
+					     __u32 page, __u32 index)
 {
-	__u32 row = rule_row(generation, bank, index);
+	__u32 row = rule_row(generation, page, index);
 	const struct rule *rule = bpf_map_lookup_elem(&rules, &row);
 
 	if (!rule || rule->flags || rule->log_one_in || rule->action > ACTION_DROP)
@@ -138,14 +138,14 @@ static __always_inline bool apply_plain_rule(const struct generation *generation
 }
 
 /*
- * Walks the matching rules of one bank in order, from rule `from` on, until one decides. Returns WALK_DECIDED or the
- * rule where the walk goes on, in a later bank.
+ * Walks the matching rules of one page in order, from rule `from` on, until one decides. Returns WALK_DECIDED or the
+ * rule where the walk goes on, in a later page.
  */
 static __always_inline int walk(context *ctx, const struct generation *generation, struct packet *packet,
-				const struct candidates *found, __u32 bank, __u32 from, bool tracing)
+				const struct candidates *found, __u32 page, __u32 from, bool tracing)
 {
 	__u64 summary = found->summary & ~0ULL << (from >> 6 & 63);
-	__u32 first_word = bank * RULE_WORDS;
+	__u32 first_word = page * RULE_WORDS;
 
 	decide(packet, VERDICT_PASS, REASON_NO_RULE);
 	for (int i = 0; i < RULE_WORDS && summary; i++) {
@@ -158,15 +158,15 @@ static __always_inline int walk(context *ctx, const struct generation *generatio
 			bits &= ~0ULL << (from & 63);
 		if (!bits)
 			continue;
-		if (!tracing && apply_plain_rule(generation, packet, bank, word * 64 + first_bit(bits)))
+		if (!tracing && apply_plain_rule(generation, packet, page, word * 64 + first_bit(bits)))
 			return WALK_DECIDED;
 		next = walk_word(ctx, packet, first_word + word, bits);
-		if (next == WALK_DECIDED || (__u32)next >= (bank + 1) * MAX_RULES)
+		if (next == WALK_DECIDED || (__u32)next >= (page + 1) * MAX_RULES)
 			return next;
 		from = next;
 		summary &= ~0ULL << (from >> 6 & 63);
 	}
-	return (bank + 1) * MAX_RULES;
+	return (page + 1) * MAX_RULES;
 }
 
 #endif

@@ -29,13 +29,13 @@ export interface PodDatapathOptions {
  */
 const UNUSED = { connections: 64, source_buckets: 64 };
 
-/** Several banks, one behind the other: one pod may have more rules than a bank holds. */
-const BANKS = {
-  rules: Limits.MAX_POD_BANKS * 2 * Limits.MAX_RULES,
-  bitmaps: Limits.MAX_POD_BANKS * 2 * Limits.BITMAPS,
-  rule_counters: Limits.MAX_POD_BANKS * Limits.MAX_RULE_SLOTS,
-  rule_names: Limits.MAX_POD_BANKS * Limits.MAX_RULE_SLOTS,
-  node_buckets: Limits.MAX_POD_BANKS * Limits.MAX_RULE_SLOTS,
+/** Several pages, one behind the other: one pod may have more rules than a page holds. */
+const PAGES = {
+  rules: Limits.MAX_POD_PAGES * 2 * Limits.MAX_RULES,
+  bitmaps: Limits.MAX_POD_PAGES * 2 * Limits.BITMAPS,
+  rule_counters: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+  rule_names: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+  node_buckets: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
 };
 
 /**
@@ -49,7 +49,7 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
       object: OBJECT,
       folder: join(layoutFolder(pinRoot), "pods"),
       maps: podMaps,
-      sizes: { address_lines: addressLines, flows, ...UNUSED, ...BANKS },
+      sizes: { address_lines: addressLines, flows, ...UNUSED, ...PAGES },
     },
     ({ program, map }) => ({
       podOut: program("pod_out"),

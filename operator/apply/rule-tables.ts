@@ -11,7 +11,7 @@ import {
 import type { AddressClasses, ClassId, SetId } from "../compile/address-classes.js";
 import {
   addRule,
-  banksOf,
+  pagesOf,
   BITMAP_WORDS,
   emptyRuleSet,
   type RuleSet,
@@ -154,9 +154,9 @@ export class RuleTables {
   }
 
   #writeBitmap(datapath: Bank, half: 0 | 1, row: number, set: RuleSet): void {
-    for (let bank = 0; bank < banksOf(this.rules.length); bank++) {
-      const at = ((2 * bank + half) * Limits.BITMAPS + row) * BITMAP_WORDS;
-      writeBitmap(set, bank, datapath.bitmaps.u32, at);
+    for (let page = 0; page < pagesOf(this.rules.length); page++) {
+      const at = ((2 * page + half) * Limits.BITMAPS + row) * BITMAP_WORDS;
+      writeBitmap(set, page, datapath.bitmaps.u32, at);
     }
   }
 
@@ -177,10 +177,10 @@ export function ruleCapacity({ rules }: Pick<Bank, "rules">): number {
   return rules.length / 2;
 }
 
-/** Row of a rule in the table of rules: each bank has its two halves. */
+/** Row of a rule in the table of rules: each page has its two halves. */
 export function ruleRow(half: number, index: number): number {
-  const inBank = index % Limits.MAX_RULES;
-  return (2 * ((index - inBank) / Limits.MAX_RULES) + half) * Limits.MAX_RULES + inBank;
+  const inPage = index % Limits.MAX_RULES;
+  return (2 * ((index - inPage) / Limits.MAX_RULES) + half) * Limits.MAX_RULES + inPage;
 }
 
 function addressField(rules: readonly CompiledRule[], field: "from" | "to"): AddressField {

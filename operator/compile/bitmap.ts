@@ -1,8 +1,8 @@
 import { Limits } from "../../datapath/generated/layout.js";
 
-/** Words of 32 bits in one bank, and in `struct rule_bitmap`: the 64-bit summary, then the rules. */
-const BANK_WORDS = Limits.MAX_RULES / 32;
-export const BITMAP_WORDS = 2 + BANK_WORDS;
+/** Words of 32 bits in one page, and in `struct rule_bitmap`: the 64-bit summary, then the rules. */
+const PAGE_WORDS = Limits.MAX_RULES / 32;
+export const BITMAP_WORDS = 2 + PAGE_WORDS;
 
 /**
  * A set of rules by index, as 32-bit words in the order of the kernel's 64-bit ones. As long as its list of rules
@@ -14,8 +14,8 @@ export function emptyRuleSet(ruleCount: number): RuleSet {
   return new Uint32Array(2 * Math.max(1, Math.ceil(ruleCount / 64)));
 }
 
-/** Banks that a list of rules takes: a class has a bitmap in each. */
-export function banksOf(ruleCount: number): number {
+/** Pages that a list of rules takes: a class has a bitmap in each. */
+export function pagesOf(ruleCount: number): number {
   return Math.max(1, Math.ceil(ruleCount / Limits.MAX_RULES));
 }
 
@@ -36,10 +36,10 @@ export function ruleSetKey(set: RuleSet): string {
   return Buffer.from(set.buffer, set.byteOffset, set.byteLength).toString("latin1");
 }
 
-/** Writes a bank's `struct rule_bitmap` at a word offset. Bit w of the summary says that 64-bit word w is not zero. */
-export function writeBitmap(set: RuleSet, bank: number, target: Uint32Array, at: number): void {
-  const first = bank * BANK_WORDS;
-  const count = Math.max(0, Math.min(set.length - first, BANK_WORDS));
+/** Writes a page's `struct rule_bitmap` at a word offset. Bit w of the summary says that 64-bit word w is not zero. */
+export function writeBitmap(set: RuleSet, page: number, target: Uint32Array, at: number): void {
+  const first = page * PAGE_WORDS;
+  const count = Math.max(0, Math.min(set.length - first, PAGE_WORDS));
   let low = 0;
   let high = 0;
   for (let word = 0; word < count; word += 2) {

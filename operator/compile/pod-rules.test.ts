@@ -811,7 +811,7 @@ describe("limits", () => {
     assert.equal(contents.size, 1);
   });
 
-  it("more rules than a bank has are refused, the policy with the most is named, and the cache stays good", () => {
+  it("more rules than the pages have are refused, the policy with the most is named, and the cache stays good", () => {
     const cache = new PodRulesCache();
     const small = networkPolicy("x/small", { ingress: [{ from: [pods("b")] }] });
     const rules = (count: number) =>

@@ -18,8 +18,8 @@ const NODE = "one";
 const subject = await openPolicySubject({ addressLines: 131_072, flows: 4096 });
 after(() => subject.close());
 
-/** The 64-bit words and banks of the tables begin and end here. */
-const EDGES = [0, 1, 62, 63, 64, 2047, 4090, 4091, 4092, 4093, 4094, 4095, 4096, 4097, 4159, 4999];
+/** The 64-bit words and pages of the tables begin and end here. */
+const EDGES = [0, 63, 64, 4091, 4092, 4093, 4094, 4095, 4096, 4999];
 
 describe("5,000 rules on one pod", () => {
   /** From an address of its own to a port of its own each. */
@@ -53,7 +53,7 @@ describe("5,000 rules on one pod", () => {
     await agreesWithOracle(clusterOf([networkPolicy("moved", moved)]), packets);
   });
 
-  test("leave rules behind them in order: baseline, in the second bank", async () => {
+  test("leave rules behind them in order: baseline, on the second page", async () => {
     const policy: ClusterNetworkPolicy = {
       metadata: { name: "default" },
       spec: {
@@ -77,7 +77,7 @@ describe("5,000 rules on one pod", () => {
     ]);
   });
 
-  test("an Admin Pass leads over a bank to what is behind", async () => {
+  test("an Admin Pass leads over a page to what is behind", async () => {
     const policy: ClusterNetworkPolicy = {
       metadata: { name: "first" },
       spec: {
@@ -167,7 +167,7 @@ describe("a ClusterNetworkPolicy of 25 rules with 25 peers and 25 protocols", ()
   const cluster = { ...clusterOf([]), clusterNetworkPolicies: [policy] };
 
   test("is in force with one bit for a rule", async () => {
-    const packets = TIMES.flatMap((rule) => {
+    const packets = [0, 1, 2, 11, 23, 24].flatMap((rule) => {
       const port = 1000 + 100 * rule;
       const ends = [
         { source: "10.1.0.2", destination: "10.1.0.1" },
