@@ -8,6 +8,7 @@ import type { CompiledRule } from "../compile/rule-list.js";
 import { isSameRules } from "../compile/same-rules.js";
 import { AddressTable, type SetContents } from "./address-table.js";
 import type { Bank } from "./bank.js";
+import { inTurns } from "./in-turns.js";
 import { compareRules, type RuleDifference } from "./kernel-rules.js";
 import type { RedirectTargets } from "./redirect-targets.js";
 import { RuleTables } from "./rule-tables.js";
@@ -169,7 +170,7 @@ export class Firewall {
     const half = other(active.v4Half);
     const addresses = new AddressTable(this.#datapath, half, desired.contents);
     await addresses.build(() => yieldToLoop());
-    this.#writeRules(next, other(active.rulesHalf), addresses);
+    await this.#writeRules(next, other(active.rulesHalf), addresses);
     this.#flip(desired, next, addresses, other(active.rulesHalf));
     this.#addresses = addresses;
     this.#rules = next;
@@ -198,7 +199,7 @@ export class Firewall {
     if (!rulesAreSame || oldV6 !== undefined) {
       const half = rulesAreSame ? activeHalf : other(activeHalf);
       await this.#replacedIsFree;
-      if (!rulesAreSame) this.#writeRules(next, half, addresses);
+      if (!rulesAreSame) await this.#writeRules(next, half, addresses);
       this.#flip(desired, rulesAreSame ? current : next, addresses, half);
       if (oldV6 !== undefined) addresses.retireV6(oldV6);
     }
@@ -231,24 +232,15 @@ export class Firewall {
   }
 
   #publish(rules: RuleTables, half: Half, addresses: AddressTable, first: ClassId): void {
-    rules.writeClasses(
-      this.#datapath,
-      half,
-      addresses.classes,
-      (key) => addresses.idOf(key),
-      first,
-    );
+    const idOf = (key: string) => addresses.idOf(key);
+    const steps = rules.classSteps(this.#datapath, half, addresses.classes, idOf, first);
+    while (steps.next().done !== true);
   }
 
-  #writeRules(rules: RuleTables, half: Half, addresses: AddressTable): void {
+  async #writeRules(rules: RuleTables, half: Half, addresses: AddressTable): Promise<void> {
     this.#targets.begin();
-    rules.write(
-      this.#datapath,
-      half,
-      addresses.classes,
-      (key) => addresses.idOf(key),
-      this.#targets,
-    );
+    const idOf = (key: string) => addresses.idOf(key);
+    await inTurns(rules.write(this.#datapath, half, addresses.classes, idOf, this.#targets));
   }
 
   #flip(

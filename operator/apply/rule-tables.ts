@@ -28,6 +28,8 @@ import type { RedirectTargets } from "./redirect-targets.js";
 const TICKS_PER_SECOND = 16_000_000_000n;
 const COST_UNITS = 1n << 10n;
 const MAX_BURST = 1n << 62n;
+/** Bitmaps that are written in a fraction of a millisecond. */
+const ROWS_PER_STEP = 256;
 
 /** `struct rule` without what points into tables that come in halves. */
 export type RuleRow = Omit<Rule, "target" | "targetCount">;
@@ -84,14 +86,17 @@ export class RuleTables {
     return this.rules.map((rule, index) => this.#row(rule, index));
   }
 
-  /** Writes rules, limits, field classes and all bitmaps to a half that no packet reads. */
-  write(
+  /**
+   * Writes rules, limits, field classes and all bitmaps to a half that no packet reads, in steps between which others may
+   * have their turn.
+   */
+  *write(
     datapath: Bank,
     half: 0 | 1,
     classes: AddressClasses,
     idOf: (key: string) => SetId | undefined,
     targets: RedirectTargets,
-  ): void {
+  ): Generator<void, void> {
     let limit = 0;
     /* Not by the codec, which takes an object for each of some thousand rules at every change. */
     this.rules.forEach((rule, index) => {
@@ -118,20 +123,21 @@ export class RuleTables {
       datapath.fieldClasses.bytes.byteOffset + half * table.byteLength,
       table.length,
     ).set(table);
-    ruleSets.forEach((set, index) => {
+    for (const [index, set] of ruleSets.entries()) {
       this.#writeBitmap(datapath, half, Limits.BITMAPS_FIELD + index, set);
-    });
-    this.writeClasses(datapath, half, classes, idOf, 0);
+      if (index % ROWS_PER_STEP === 0) yield;
+    }
+    yield* this.classSteps(datapath, half, classes, idOf, 0);
   }
 
   /** Writes the bitmaps of address classes from `first` on. */
-  writeClasses(
+  *classSteps(
     datapath: Bank,
     half: 0 | 1,
     classes: AddressClasses,
     idOf: (key: string) => SetId | undefined,
     first: ClassId,
-  ): void {
+  ): Generator<void, void> {
     for (const [field, base] of [
       [this.#source, 0],
       [this.#destination, Limits.BITMAPS_DESTINATION],
@@ -149,6 +155,7 @@ export class RuleTables {
           for (const rule of byId[member] ?? []) addRule(set, rule);
         }
         this.#writeBitmap(datapath, half, base + classId, set);
+        if (classId % ROWS_PER_STEP === 0) yield;
       }
     }
   }
