@@ -45,33 +45,46 @@ static __always_inline enum reason read_packet(struct __sk_buff *skb, struct pac
 	return reason;
 }
 
-/* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
-__noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+/*
+ * By the rules that a slot is subject to, of one page from `from` on. Returns the rule where the walk goes on, on a later
+ * page, or WALK_DECIDED. A global function: proved once, not for each stage and page.
+ */
+__noinline int judge_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
 {
 	const struct generation *generation;
+	__u32 page = from / MAX_RULES;
 	struct candidates found;
+	int next;
 
 	if (!packet)
-		return 0;
+		return WALK_DECIDED;
 	generation = generation_of(packet);
 	if (!generation) {
 		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-		return 0;
+		return WALK_DECIDED;
 	}
 	/* A pod whose policies are not compiled yet is closed. */
 	if (!slot_bit(generation->judged, slot)) {
 		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
-		return 0;
+		return WALK_DECIDED;
 	}
-	if (!look_up_fields(generation, packet, slot, &found, false)) {
+	if (!look_up_fields(generation, packet, slot, page, &found, false)) {
 		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-		return 0;
+		return WALK_DECIDED;
 	}
-	walk(skb, generation, packet, &found, false);
+	next = walk(skb, generation, packet, &found, page, from, false);
 	/* Rules of pods do not redirect. */
 	if (packet->verdict == VERDICT_REDIRECT)
 		decide(packet, VERDICT_DROP, REASON_REDIRECT);
-	return 0;
+	return (__u32)next < generation->rule_count ? next : WALK_DECIDED;
+}
+
+static __always_inline void judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+{
+	int from = 0;
+
+	for (int page = 0; page < MAX_POD_PAGES && from != WALK_DECIDED; page++)
+		from = judge_page(skb, packet, slot, from);
 }
 
 /*

@@ -4,6 +4,7 @@ import {
   ConnectionKey,
   Flow,
   FlowCounts,
+  Limits,
   Pod,
   PodInterface,
   PodKey,
@@ -29,6 +30,15 @@ export interface PodDatapathOptions {
  */
 const UNUSED = { connections: 64, source_buckets: 64 };
 
+/** Several pages, one behind the other: one pod may have more rules than a page holds. */
+const PAGES = {
+  rules: Limits.MAX_POD_PAGES * 2 * Limits.MAX_RULES,
+  bitmaps: Limits.MAX_POD_PAGES * 2 * Limits.BITMAPS,
+  rule_counters: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+  rule_names: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+  node_buckets: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+};
+
 /**
  * Loads the pods' programs over the pods' bank: openBank().
  *
@@ -41,7 +51,7 @@ export async function openPodDatapath({ pinRoot, addressLines, flows }: PodDatap
       object: OBJECT,
       folder,
       maps: podMaps,
-      sizes: { address_lines: addressLines, flows, ...UNUSED },
+      sizes: { address_lines: addressLines, flows, ...UNUSED, ...PAGES },
     },
     ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),

@@ -1,22 +1,23 @@
 import { totalmem } from "node:os";
+import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
-import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
+import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type { PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
-import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
+import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { FlowCarrier } from "./flow-carrier.js";
 import { flowsForMemory } from "./flow-size.js";
 import { FlowTable } from "./flow-table.js";
+import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
 import { takeCounters } from "./migrate.js";
+import { readOwnAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
@@ -306,7 +307,7 @@ export class PodNetwork {
     for (;;) {
       try {
         const policies = candidates.policies();
-        const rules = compilePodRules(
+        const steps = compilePodRulesInSteps(
           {
             localPods,
             pods: this.#local.pods,
@@ -321,7 +322,7 @@ export class PodNetwork {
           },
           this.#cache,
         );
-        await this.#write(rules, localPods);
+        await this.#write(await inTurns(steps), localPods);
         return;
       } catch (error) {
         if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
@@ -332,9 +333,12 @@ export class PodNetwork {
   async #write(rules: PodRules, localPods: readonly ReturnType<typeof localPodOf>[]) {
     /* Every pod is judged, also one that no rule names: what is not judged is closed. */
     const judgedSlots = localPods.flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
+    await yieldToLoop();
+    const fieldClasses = this.#classesOf(rules.rules);
+    await yieldToLoop();
     const isNew = await this.#firewall.change({
       rules: rules.rules,
-      fieldClasses: this.#classesOf(rules.rules),
+      fieldClasses,
       contents: rules.contents,
       judgedSlots,
       enforcedSlots: judgedSlots,
@@ -366,18 +370,9 @@ export class PodNetwork {
     }
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readOwnAddresses(): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    return readOwnAddresses(told, this.#ownAddresses);
   }
 }
 

@@ -11,6 +11,7 @@ import type { LocalPodTable } from "./local-pod-table.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import { keyOf } from "./pod-objects.js";
 import type { RuleSlots } from "./rule-slots.js";
+import { ruleCapacity } from "./rule-tables.js";
 
 /** What reports about pods are made of, at one moment. */
 export interface PodPicture {
@@ -51,8 +52,8 @@ export function describePodNetwork({
     reasons: readOutcomes(datapath, usedSlots).reasons,
     tables: [
       { name: "pods", used: entries.length, capacity: Limits.MAX_PODS },
-      { name: "rules", used: tables?.rules.length ?? 0, capacity: Limits.MAX_RULES },
-      { name: "rule slots", used: slots.used, capacity: Limits.MAX_RULE_SLOTS - 1 },
+      { name: "rules", used: tables?.rules.length ?? 0, capacity: ruleCapacity(datapath) },
+      { name: "rule slots", used: slots.used, capacity: slots.capacity },
       {
         name: "address classes",
         used: addresses?.classes.count ?? 0,

@@ -35,22 +35,19 @@ export function assembleRules(
   blocks: readonly PolicyBlock[],
   ownAddresses: readonly Cidr[],
 ): AssembledRules {
-  const ordered = blocks
-    .map((block) => ({ block, key: orderKey(block.policy) }))
-    .sort((a, b) => compareText(a.key, b.key))
-    .map(({ block }) => block);
+  const ordered = [...blocks].sort((a, b) => compareText(a.order, b.order));
   const tier = (name: string) => ordered.filter(({ policy }) => tierOf(policy) === name);
   const networkPolicies = tier("NetworkPolicy");
   const enforcing = networkPolicies.filter(({ policy }) => policy.mode === "Enforce");
   const auditing = networkPolicies.filter(({ policy }) => policy.mode === "Audit");
-  const list = new OrderedRules(blocks);
+  const list = new OrderedRules(ordered);
 
   list.addNode(slotsOf(ordered, "egress"), slotsOf(ordered), ownAddresses);
   list.addTier(tier("Admin"));
   list.add(enforcing.flatMap(({ parts }) => parts));
   const isolated = isolationParts(enforcing);
   // Their count is known before: rules in audit mode lead behind both.
-  const audited = isolationParts(auditing, isolatedSlots(enforcing));
+  const audited = auditing.length === 0 ? [] : isolationParts(auditing, isolatedSlots(enforcing));
   list.add([...auditing.flatMap(({ parts }) => parts), ...audited]);
   list.add(isolated);
   list.addTier(tier("Baseline"));
@@ -60,17 +57,16 @@ export function assembleRules(
 class OrderedRules {
   readonly #rules: CompiledRule[] = [];
   readonly #names = new RuleNames();
-  readonly #sources = new Map<string, SetSource>();
   readonly #sets = new Map<string, SetSource>();
 
   constructor(blocks: readonly PolicyBlock[]) {
-    for (const { sets } of blocks) for (const [key, set] of sets) this.#sources.set(key, set);
+    for (const { sets } of blocks) for (const [key, set] of sets) this.#sets.set(key, set);
   }
 
   /** N33 and N30, for pods that policies judge: no policy can change them. */
   addNode(slotsOut: readonly number[], slots: readonly number[], own: readonly Cidr[]): void {
     if (own.length > 0 && slotsOut.length > 0) {
-      this.#sources.set(OWN_NODE_SET, addressSet(own));
+      this.#sets.set(OWN_NODE_SET, addressSet(own));
       this.add([{ ...nodePart("own-node", slotsOut), to: [OWN_NODE_SET] }]);
     }
     if (slots.length === 0) return;
@@ -90,10 +86,19 @@ class OrderedRules {
 
   add(parts: readonly RulePart[], resume = this.#rules.length + parts.length): void {
     for (const part of parts) {
-      for (const key of part.from ?? []) this.#sets.set(key, this.#sources.get(key)!);
-      for (const key of part.to ?? []) this.#sets.set(key, this.#sources.get(key)!);
+      const next = this.#rules.length + part.bitsLeft;
+      const before = part.placed;
+      if (
+        before?.next === next &&
+        before.resume === resume &&
+        before.policy === part.policy &&
+        before.rule === part.rule
+      ) {
+        this.#rules.push(before);
+        continue;
+      }
       // Field by field: copying the rest of an object takes ten times as long.
-      this.#rules.push({
+      const rule: CompiledRule = {
         policy: this.#names.policy(part.policy),
         rule: this.#names.rule(part.rule),
         action: part.action,
@@ -107,9 +112,11 @@ class OrderedRules {
         rateLimit: part.rateLimit,
         redirect: part.redirect,
         logOneIn: part.logOneIn,
-        next: this.#rules.length + part.bitsLeft,
+        next,
         resume,
-      });
+      };
+      part.placed = rule;
+      this.#rules.push(rule);
     }
   }
 
@@ -138,25 +145,23 @@ function isolationParts(
   except?: Readonly<Record<Direction, ReadonlySet<number>>>,
 ): readonly RulePart[] {
   return DIRECTIONS.flatMap((direction) => {
-    const policiesOf = new Map<number, string[]>();
+    const policiesOf: (string[] | undefined)[] = [];
     for (const { policy, subjects } of blocks) {
       if (policy.kind !== "NetworkPolicy" || policy[direction] === undefined) continue;
+      const name = `${policy.namespace}/${policy.name}`;
       for (const subject of subjects) {
         const slot = slotOf(subject, direction);
-        if (except?.[direction].has(slot) === true) continue;
-        const list = policiesOf.get(slot);
-        const name = `${policy.namespace}/${policy.name}`;
-        if (list === undefined) policiesOf.set(slot, [name]);
-        else list.push(name);
+        if (except?.[direction].has(slot) !== true) (policiesOf[slot] ??= []).push(name);
       }
     }
     const bySet = new Map<string, number[]>();
-    for (const [slot, names] of policiesOf) {
+    policiesOf.forEach((names, slot) => {
+      if (names === undefined) return;
       const rule = `${direction}: ${names.join(", ")}`;
       const slots = bySet.get(rule);
       if (slots === undefined) bySet.set(rule, [slot]);
       else slots.push(slot);
-    }
+    });
     const audit = blocks[0]?.policy.mode === "Audit";
     return [...bySet]
       .sort(([a], [b]) => compareText(a, b))
@@ -181,14 +186,17 @@ function isolatedSlots(blocks: readonly PolicyBlock[]) {
 
 /** Slots that the blocks judge, ascending. */
 function slotsOf(blocks: readonly PolicyBlock[], only?: Direction): readonly number[] {
-  const slots = new Set<number>();
+  const taken: (number | undefined)[] = [];
   for (const { policy, subjects } of blocks) {
     for (const direction of only === undefined ? DIRECTIONS : [only]) {
       if (!hasDirection(policy, direction)) continue;
-      for (const subject of subjects) slots.add(slotOf(subject, direction));
+      for (const subject of subjects) {
+        const slot = slotOf(subject, direction);
+        taken[slot] = slot;
+      }
     }
   }
-  return [...slots].sort((a, b) => a - b);
+  return taken.filter((slot) => slot !== undefined);
 }
 
 function hasDirection(policy: PodPolicyRecord, direction: Direction): boolean {
@@ -205,14 +213,6 @@ function slotOf(subject: PolicyBlock["subjects"][number], direction: Direction):
 
 function tierOf(policy: PodPolicyRecord): string {
   return policy.kind === "NetworkPolicy" ? policy.kind : policy.tier;
-}
-
-/** By priority, then by name in byte order (C2). */
-function orderKey(policy: PodPolicyRecord): string {
-  const name = Buffer.from(policy.name).toString("latin1");
-  return policy.kind === "NetworkPolicy"
-    ? `${Buffer.from(policy.namespace).toString("latin1")}/${name}`
-    : `${String(policy.priority).padStart(4, "0")} ${name}`;
 }
 
 function compareText(a: string, b: string): number {
@@ -242,5 +242,6 @@ function anyPart(
     redirect: undefined,
     logOneIn: 0,
     bitsLeft: 1,
+    placed: undefined,
   };
 }

@@ -170,6 +170,7 @@ export class PodRulesCache implements PeerSets {
 function emptyBlock(policy: PodPolicyRecord): PolicyBlock {
   return {
     policy,
+    order: "",
     subjects: [],
     parts: [],
     sets: new Map(),

@@ -21,11 +21,15 @@ export type Direction = "ingress" | "egress";
 export type RulePart = Omit<CompiledRule, "next" | "resume"> & {
   /** Bits of its rule from this one on, itself included. */
   readonly bitsLeft: number;
+  /** The rule that it last was: most are again at the same place after a change. */
+  placed: CompiledRule | undefined;
 };
 
 /** What one policy comes to on this node. */
 export interface PolicyBlock {
   readonly policy: PodPolicyRecord;
+  /** Policies of one tier are judged in the order of these texts (C2). */
+  readonly order: string;
   readonly subjects: readonly Subject[];
   readonly parts: readonly RulePart[];
   /** By the keys that the parts use. */
@@ -57,6 +61,14 @@ export function policyName(policy: PodPolicyRecord): string {
   return policy.kind === "NetworkPolicy"
     ? `NetworkPolicy ${policy.namespace}/${policy.name}`
     : `ClusterNetworkPolicy ${policy.name}`;
+}
+
+/** By priority, then by name in byte order. */
+export function orderOf(policy: PodPolicyRecord): string {
+  const name = Buffer.from(policy.name).toString("latin1");
+  return policy.kind === "NetworkPolicy"
+    ? `${Buffer.from(policy.namespace).toString("latin1")}/${name}`
+    : `${String(policy.priority).padStart(4, "0")} ${name}`;
 }
 
 export function compileBlock(
@@ -119,12 +131,22 @@ class BlockBuilder {
   get block(): PolicyBlock {
     return {
       policy: this.#policy,
+      order: orderOf(this.#policy),
       subjects: this.#subjects,
       parts: this.#parts,
-      sets: this.#sets,
+      sets: this.#usedSets(),
       used: this.#used,
       ports: this.#ports,
     };
+  }
+
+  /** A rule that no pod has here is no part, and its sets are in no table. */
+  #usedSets(): ReadonlyMap<string, SetSource> {
+    const sets = new Map<string, SetSource>();
+    for (const { from = [], to = [] } of this.#parts) {
+      for (const key of [...from, ...to]) sets.set(key, this.#sets.get(key)!);
+    }
+    return sets;
   }
 
   add(direction: Direction, rule: string, action: RulePart["action"], content: PodRule): void {
@@ -142,6 +164,7 @@ class BlockBuilder {
         redirect: undefined,
         logOneIn: 0,
         bitsLeft: drafts.length - index,
+        placed: undefined,
       });
     });
   }

@@ -13,6 +13,8 @@ const HOST_MAC = GATEWAY_MAC;
 export interface Fixture {
   readonly node: Namespace;
   readonly pods: Pods;
+  /** Where their tables are pinned. */
+  readonly pinRoot: string;
   /** An interface of the node that is no pod's. */
   readonly uplink: IfIndex;
   readonly gateway: string;
@@ -85,6 +87,7 @@ export async function openFixture(): Promise<Fixture> {
     return {
       node,
       pods,
+      pinRoot,
       uplink,
       gateway: GATEWAY_MAC,
       eth: head,

@@ -16,7 +16,11 @@ import type { ReasonName, VerdictName } from "../../operator/api/engine.js";
 import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { Firewall } from "../../operator/apply/firewall.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
-import { openPodDatapath, type PodDatapath } from "../../operator/apply/pod-datapath.js";
+import {
+  openPodDatapath,
+  type PodDatapath,
+  type PodDatapathOptions,
+} from "../../operator/apply/pod-datapath.js";
 import type { PodBandwidth } from "../../operator/apply/pod-link.js";
 import { limitBits, writeRates } from "../../operator/apply/pod-rates.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
@@ -82,8 +86,13 @@ const ACTIONS: Readonly<Record<number, Met["action"]>> = {
   [TcAction.redirect]: "redirect",
 };
 
-export async function openPods(pinRoot: string): Promise<Pods> {
-  return new Pods(await openPodDatapath({ pinRoot, addressLines: 4096, flows: 4096 }));
+export type PodSizes = Omit<PodDatapathOptions, "pinRoot">;
+
+export async function openPods(
+  pinRoot: string,
+  sizes: PodSizes = { addressLines: 4096, flows: 4096 },
+): Promise<Pods> {
+  return new Pods(await openPodDatapath({ pinRoot, ...sizes }));
 }
 
 export class Pods {
@@ -137,12 +146,16 @@ export class Pods {
     }
   }
 
-  /** Puts rules in force for all pods added so far; a pod that none names is open. */
-  async apply(rules: readonly PodRule[]): Promise<void> {
+  /**
+   * Puts rules in force for all pods added so far; a pod that none names is open.
+   *
+   * @param firewall another agent's, of the same tables
+   */
+  async apply(rules: readonly PodRule[], firewall = this.firewall): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
-    await this.firewall.change({
+    await firewall.change({
       rules: compiled,
       fieldClasses: compileFieldClasses(compiled),
       contents: new Map([...sets].map(([key, set]) => [key, inlineSetContent(set)])),

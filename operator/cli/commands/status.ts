@@ -1,5 +1,10 @@
 import type { Command } from "commander";
-import type { EngineStatus, PodNetworkState, PodRoutingState, PolicyState } from "../../api/engine.js";
+import type {
+  EngineStatus,
+  PodNetworkState,
+  PodRoutingState,
+  PolicyState,
+} from "../../api/engine.js";
 import type { AgentStatus } from "../../api/requests.js";
 import { formatProblem } from "../../model/problem.js";
 import type { Problem } from "../../model/records.js";
