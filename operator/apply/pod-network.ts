@@ -1,23 +1,20 @@
 import { totalmem } from "node:os";
 import type pino from "pino";
-import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
+import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type { PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
-import { FlowCarrier } from "./flow-carrier.js";
 import { flowsForMemory } from "./flow-size.js";
-import { FlowTable } from "./flow-table.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
-import { takeCounters } from "./migrate.js";
+import { ownAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
+import { PodFlows } from "./pod-flows.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
@@ -82,9 +79,7 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
-  readonly #flows: FlowTable;
-  /** While links may run programs of another layout. */
-  #carrier: FlowCarrier | undefined;
+  readonly #flows: PodFlows;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
@@ -111,13 +106,7 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
-    this.#carrier = FlowCarrier.open(options.pinRoot, datapath.folder, this.#log);
-    this.#flows = new FlowTable(datapath, this.#log);
-    if (!datapath.adopted) {
-      for (const folder of this.#carrier?.folders ?? []) {
-        takeCounters(folder, datapath, this.#slots, this.#log);
-      }
-    }
+    this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
     this.#addressTimer = setInterval(() => {
       if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
@@ -158,7 +147,7 @@ export class PodNetwork {
     const entry = this.#local.add(link, place);
     if (where !== "new" || !this.#isSynced) {
       /* The programs of another layout judge by its tables until those of this one are filled. */
-      if (where !== "other-layout" && this.#carrier === undefined) this.#connect(entry);
+      if (where !== "other-layout" && !this.#flows.isCarrying) this.#connect(entry);
       this.#wake(COALESCE_MS);
       if (entry.error !== undefined) throw entry.error;
       return;
@@ -234,7 +223,6 @@ export class PodNetwork {
     await this.#running;
     await this.#firewall.settle();
     await this.#flows.close();
-    this.#carrier?.close();
     this.#grace.close();
     closeFd(this.#datapath.eventsFd);
     this.#datapath.close();
@@ -276,24 +264,13 @@ export class PodNetwork {
     await this.#put(subjects.map(localPodOf), candidates);
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
-    let carried = (await this.#carrier?.copyAll()) ?? 0;
-    /* From here to the last copy nothing waits: a flow opened by the old programs is missing for as long as this takes. */
-    carried += this.#carrier?.copyNew() ?? 0;
-    for (const entry of entries) {
-      const isThere = this.#local.entries.get(entry.link.hostName) === entry;
-      if (isThere && !entry.isConnected) this.#connect(entry);
-    }
-    carried += this.#carrier?.copyNew() ?? 0;
-    this.#flows.addCarried(carried);
-    if ([...this.#local.entries.values()].every(({ isConnected }) => isConnected)) {
-      this.#endCarrying();
-    }
-  }
-
-  #endCarrying(): void {
-    this.#carrier?.removeOld();
-    this.#carrier?.close();
-    this.#carrier = undefined;
+    await this.#flows.carryOver(() => {
+      for (const entry of entries) {
+        const isThere = this.#local.entries.get(entry.link.hostName) === entry;
+        if (isThere && !entry.isConnected) this.#connect(entry);
+      }
+      return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
+    });
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */
@@ -366,18 +343,9 @@ export class PodNetwork {
     }
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readOwnAddresses(): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
-    const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    const node = this.#objects.nodes.get(this.#options.nodeName);
+    return ownAddresses(this.#ownAddresses, node?.addresses ?? []);
   }
 }
 
