@@ -8,6 +8,7 @@ import { podServiceAccount } from "../kube/service-account.js";
 import { version } from "../version.js";
 import { applyConfigFile } from "./config-file.js";
 import { readFailSafe } from "./fail-safe-file.js";
+import { afterHelp } from "./options-help.js";
 import {
   collectEndpoints,
   type Endpoint,
@@ -88,24 +89,6 @@ interface RawOptions extends RawPodRoutingOptions {
   readonly logLevel: LogLevel;
   readonly config?: string;
 }
-
-const afterHelp = `
-Every option can also be set by an environment variable (named above) or in the YAML file that
---config names, under its name in camelCase (nodeLabels, eventsPerSecond, …). The command line wins
-over the environment, the environment over the file.
-
-What the agent puts into the kernel stays when it ends: packets are judged on by the rules last in
-force. sluicectl cleanup takes everything off the node.
-
-Signals:
-  SIGTERM, SIGINT   end; the rules stay in force
-  SIGUSR1, SIGUSR2  log more, log less
-
-Exit codes:
-  0  ended by a signal
-  1  could not start, or failed
-  2  the command line, the environment or the config file is wrong
-`;
 
 const fewestAddressLines = 1024;
 const fewestFlows = 1024;

@@ -11,7 +11,6 @@ import { SluiceError } from "../errors.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
-import { FlowCarrier } from "./flow-carrier.js";
 import { flowsForMemory } from "./flow-size.js";
 import { FlowTable } from "./flow-table.js";
 import { inTurns } from "./in-turns.js";
@@ -19,6 +18,7 @@ import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js
 import { takeCounters } from "./migrate.js";
 import { readOwnAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
+import { PodFlows } from "./pod-flows.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
@@ -83,9 +83,7 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
-  readonly #flows: FlowTable;
-  /** While links may run programs of another layout. */
-  #carrier: FlowCarrier | undefined;
+  readonly #flows: PodFlows;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
@@ -112,13 +110,7 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
-    this.#carrier = FlowCarrier.open(options.pinRoot, datapath.folder, this.#log);
-    this.#flows = new FlowTable(datapath, this.#log);
-    if (!datapath.adopted) {
-      for (const folder of this.#carrier?.folders ?? []) {
-        takeCounters(folder, datapath, this.#slots, this.#log);
-      }
-    }
+    this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
     this.#addressTimer = setInterval(() => {
       if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
@@ -159,7 +151,7 @@ export class PodNetwork {
     const entry = this.#local.add(link, place);
     if (where !== "new" || !this.#isSynced) {
       /* The programs of another layout judge by its tables until those of this one are filled. */
-      if (where !== "other-layout" && this.#carrier === undefined) this.#connect(entry);
+      if (where !== "other-layout" && !this.#flows.isCarrying) this.#connect(entry);
       this.#wake(COALESCE_MS);
       if (entry.error !== undefined) throw entry.error;
       return;
@@ -235,7 +227,6 @@ export class PodNetwork {
     await this.#running;
     await this.#firewall.settle();
     await this.#flows.close();
-    this.#carrier?.close();
     this.#grace.close();
     closeFd(this.#datapath.eventsFd);
     this.#datapath.close();
@@ -277,24 +268,13 @@ export class PodNetwork {
     await this.#put(subjects.map(localPodOf), candidates);
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
-    let carried = (await this.#carrier?.copyAll()) ?? 0;
-    /* From here to the last copy nothing waits: a flow opened by the old programs is missing for as long as this takes. */
-    carried += this.#carrier?.copyNew() ?? 0;
-    for (const entry of entries) {
-      const isThere = this.#local.entries.get(entry.link.hostName) === entry;
-      if (isThere && !entry.isConnected) this.#connect(entry);
-    }
-    carried += this.#carrier?.copyNew() ?? 0;
-    this.#flows.addCarried(carried);
-    if ([...this.#local.entries.values()].every(({ isConnected }) => isConnected)) {
-      this.#endCarrying();
-    }
-  }
-
-  #endCarrying(): void {
-    this.#carrier?.removeOld();
-    this.#carrier?.close();
-    this.#carrier = undefined;
+    await this.#flows.carryOver(() => {
+      for (const entry of entries) {
+        const isThere = this.#local.entries.get(entry.link.hostName) === entry;
+        if (isThere && !entry.isConnected) this.#connect(entry);
+      }
+      return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
+    });
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */

@@ -6,9 +6,9 @@ import type { CompiledRule } from "../compile/rule-list.js";
 import type { PortRange } from "../model/records.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Firewall } from "./firewall.js";
-import type { FlowTable } from "./flow-table.js";
 import type { LocalPodTable } from "./local-pod-table.js";
 import type { PodDatapath } from "./pod-datapath.js";
+import type { PodFlows } from "./pod-flows.js";
 import { keyOf } from "./pod-objects.js";
 import type { RuleSlots } from "./rule-slots.js";
 import { ruleCapacity } from "./rule-tables.js";
@@ -21,7 +21,7 @@ export interface PodPicture {
   readonly local: LocalPodTable;
   /** Interface slots that have ever been in use are below this. */
   readonly usedSlots: number;
-  readonly flows: FlowTable;
+  readonly flows: PodFlows;
   /** Undefined: an earlier agent's are in force. */
   readonly rules: PodRules | undefined;
 }

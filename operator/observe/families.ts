@@ -240,11 +240,10 @@ export const families: readonly Family[] = [
     "pod_flows",
     "What became of flows; evicted are those that the full table forgot, at least.",
     ["event"],
-    ({ status: { podNetwork } }) => {
-      if (podNetwork === undefined) return [];
-      const { entries, capacity, ...events } = podNetwork.flows;
-      return Object.entries(events).map(([event, count]) => [{ event }, count] as const);
-    },
+    ({ status: { podNetwork } }) =>
+      Object.entries(podNetwork?.flows ?? {})
+        .filter(([name]) => name !== "entries" && name !== "capacity")
+        .map(([event, count]) => [{ event }, count] as const),
   ),
   ...twins(
     "pod_reason",

@@ -43,10 +43,10 @@ export async function openLastingFlows(
         url: `http://${server.ipv4}:${httpPort}/`,
         perSecond: 20,
       });
-      let isDone = false;
+      const end = new AbortController();
       let rounds = 0;
       const asking = (async () => {
-        for (; !isDone; rounds++) {
+        for (; !end.signal.aborted; rounds++) {
           await rollCall();
           await sleep(100);
         }
@@ -54,7 +54,7 @@ export async function openLastingFlows(
       try {
         await work();
       } finally {
-        isDone = true;
+        end.abort();
         await asking;
       }
       await rollCall();

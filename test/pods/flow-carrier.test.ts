@@ -193,7 +193,7 @@ describe("a flow of another layout", () => {
         f.pods
           .flows()
           .map(([{ localPort }]) => localPort)
-          .sort(),
+          .sort((a, b) => a - b),
         [40_000, 40_002],
       );
       assert.equal(carrier.copyNew(), 0);
