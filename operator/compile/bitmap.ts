@@ -31,9 +31,20 @@ export function hasRule(set: RuleSet, rule: number): boolean {
   return ((set[rule >> 5]! >>> (rule & 31)) & 1) === 1;
 }
 
-/** A string that is equal for equal sets and for no others. */
-export function ruleSetKey(set: RuleSet): string {
-  return Buffer.from(set.buffer, set.byteOffset, set.byteLength).toString("latin1");
+/** Equal for equal sets, and for hardly any others. */
+export function hashRules(set: RuleSet): number {
+  let high = 0x811c9dc5;
+  let low = 0x9e3779b1;
+  for (let word = 0; word < set.length; word++) {
+    high = Math.imul(high ^ set[word]!, 0x01000193);
+    low = Math.imul(low ^ set[word]! ^ (low >>> 15), 0x85ebca6b);
+  }
+  return (high >>> 0) * 0x200000 + (low >>> 11);
+}
+
+export function hasSameRules(a: RuleSet, b: RuleSet): boolean {
+  for (let word = 0; word < a.length; word++) if (a[word] !== b[word]) return false;
+  return true;
 }
 
 /** Writes a page's `struct rule_bitmap` at a word offset. Bit w of the summary says that 64-bit word w is not zero. */

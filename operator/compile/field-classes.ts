@@ -1,6 +1,13 @@
 import { ClassSections as S, Limits } from "../../datapath/generated/layout.js";
 import type { PortRange } from "../model/records.js";
-import { addRule, emptyRuleSet, type RuleSet, removeRule, ruleSetKey } from "./bitmap.js";
+import {
+  addRule,
+  emptyRuleSet,
+  hashRules,
+  hasSameRules,
+  type RuleSet,
+  removeRule,
+} from "./bitmap.js";
 import { CapacityError } from "./capacity-error.js";
 import {
   isUnconstrained,
@@ -46,7 +53,7 @@ class ClassTable {
   readonly classes = new Uint16Array(S.CLASS_TABLE_ENTRIES);
   readonly ruleSets: RuleSet[] = [];
   readonly #rules: readonly CompiledRule[];
-  readonly #byKey = new Map<string, number>();
+  readonly #byHash = new Map<number, number[]>();
   readonly #all: RuleSet;
   /** Rules of any protocol, and the others by what they name: once over the rules, not once for each section. */
   readonly #unconstrained: RuleSet;
@@ -168,8 +175,9 @@ class ClassTable {
   }
 
   #classOf(set: RuleSet): number {
-    const key = ruleSetKey(set);
-    const known = this.#byKey.get(key);
+    const hash = hashRules(set);
+    const alike = this.#byHash.get(hash);
+    const known = alike?.find((one) => hasSameRules(this.ruleSets[one]!, set));
     if (known !== undefined) return known;
     const created = this.ruleSets.length;
     if (created >= Limits.MAX_FIELD_CLASSES) {
@@ -180,7 +188,8 @@ class ClassTable {
       );
     }
     this.ruleSets.push(set.slice());
-    this.#byKey.set(key, created);
+    if (alike === undefined) this.#byHash.set(hash, [created]);
+    else alike.push(created);
     return created;
   }
 }

@@ -5,7 +5,6 @@ import {
   type Direction,
   type PodPolicyRecord,
   type PolicyBlock,
-  policyName,
   type RulePart,
 } from "./policy-block.js";
 import { protocolProducts } from "./protocol-boxes.js";
@@ -30,12 +29,20 @@ interface AssembledRules {
   readonly fullNames: ReadonlyMap<string, string>;
 }
 
-/** Lays the rules of all policies out in the order of judgement (docs/policy.md, “Order”). */
+/** Places of the blocks in the order in which policies of one tier are judged. */
+export function orderOfJudgement(blocks: readonly PolicyBlock[]): readonly number[] {
+  return Array.from(blocks.keys()).sort((a, b) => compareText(blocks[a]!.order, blocks[b]!.order));
+}
+
+/**
+ * Lays the rules of all policies out in the order of judgement (docs/policy.md, “Order”).
+ *
+ * @param ordered as {@link orderOfJudgement}
+ */
 export function assembleRules(
-  blocks: readonly PolicyBlock[],
+  ordered: readonly PolicyBlock[],
   ownAddresses: readonly Cidr[],
 ): AssembledRules {
-  const ordered = [...blocks].sort((a, b) => compareText(a.order, b.order));
   const tier = (name: string) => ordered.filter(({ policy }) => tierOf(policy) === name);
   const networkPolicies = tier("NetworkPolicy");
   const enforcing = networkPolicies.filter(({ policy }) => policy.mode === "Enforce");
@@ -44,11 +51,12 @@ export function assembleRules(
 
   list.addNode(slotsOf(ordered, "egress"), slotsOf(ordered), ownAddresses);
   list.addTier(tier("Admin"));
-  list.add(enforcing.flatMap(({ parts }) => parts));
+  list.addBlocks(enforcing);
   const isolated = isolationParts(enforcing);
   // Their count is known before: rules in audit mode lead behind both.
   const audited = auditing.length === 0 ? [] : isolationParts(auditing, isolatedSlots(enforcing));
-  list.add([...auditing.flatMap(({ parts }) => parts), ...audited]);
+  list.addBlocks(auditing, audited.length);
+  list.add(audited);
   list.add(isolated);
   list.addTier(tier("Baseline"));
   return list.finish(ordered);
@@ -78,29 +86,41 @@ class OrderedRules {
 
   /** Enforced Pass leads behind the tier, audit rules only behind their own policy. */
   addTier(blocks: readonly PolicyBlock[]): void {
-    const end = this.#rules.length + blocks.reduce((sum, { parts }) => sum + parts.length, 0);
-    for (const { policy, parts } of blocks) {
-      this.add(parts, policy.mode === "Audit" ? this.#rules.length + parts.length : end);
+    const end = this.#rules.length + partCount(blocks);
+    for (const block of blocks) {
+      const { policy, parts } = block;
+      this.#addBlock(block, policy.mode === "Audit" ? this.#rules.length + parts.length : end);
     }
   }
 
-  add(parts: readonly RulePart[], resume = this.#rules.length + parts.length): void {
+  /** Rules that lead behind all of them, and so many more. */
+  addBlocks(blocks: readonly PolicyBlock[], more = 0): void {
+    const end = this.#rules.length + partCount(blocks) + more;
+    for (const block of blocks) this.#addBlock(block, end);
+  }
+
+  #addBlock(block: PolicyBlock, resume: number): void {
+    const start = this.#rules.length;
+    const { placed } = block;
+    if (placed?.start === start && placed.resume === resume) {
+      for (const rule of placed.rules) this.#rules.push(rule);
+      return;
+    }
+    const isCut = this.add(block.parts, resume);
+    block.placed = isCut ? undefined : { start, resume, rules: this.#rules.slice(start) };
+  }
+
+  /** Returns whether a name was too long. */
+  add(parts: readonly RulePart[], resume = this.#rules.length + parts.length): boolean {
+    let isCut = false;
     for (const part of parts) {
-      const next = this.#rules.length + part.bitsLeft;
-      const before = part.placed;
-      if (
-        before?.next === next &&
-        before.resume === resume &&
-        before.policy === part.policy &&
-        before.rule === part.rule
-      ) {
-        this.#rules.push(before);
-        continue;
-      }
+      const policy = this.#names.policy(part.policy);
+      const rule = this.#names.rule(part.rule);
+      isCut ||= policy !== part.policy || rule !== part.rule;
       // Field by field: copying the rest of an object takes ten times as long.
-      const rule: CompiledRule = {
-        policy: this.#names.policy(part.policy),
-        rule: this.#names.rule(part.rule),
+      this.#rules.push({
+        policy,
+        rule,
         action: part.action,
         audit: part.audit,
         isDefault: part.isDefault,
@@ -112,21 +132,17 @@ class OrderedRules {
         rateLimit: part.rateLimit,
         redirect: part.redirect,
         logOneIn: part.logOneIn,
-        next,
+        next: this.#rules.length + part.bitsLeft,
         resume,
-      };
-      part.placed = rule;
-      this.#rules.push(rule);
+      });
     }
+    return isCut;
   }
 
   finish(blocks: readonly PolicyBlock[]): AssembledRules {
     const enforcing = blocks.filter(({ policy }) => policy.mode === "Enforce");
     const policyPods = new Map(
-      blocks.map(({ policy, subjects }) => [
-        this.#names.policy(policyName(policy)),
-        subjects.map(({ key }) => key),
-      ]),
+      blocks.map(({ name, pods }) => [this.#names.policy(name), pods] as const),
     );
     return {
       rules: this.#rules,
@@ -171,6 +187,10 @@ function isolationParts(
         audit,
       }));
   });
+}
+
+function partCount(blocks: readonly PolicyBlock[]): number {
+  return blocks.reduce((sum, { parts }) => sum + parts.length, 0);
 }
 
 function isolatedSlots(blocks: readonly PolicyBlock[]) {
@@ -242,6 +262,5 @@ function anyPart(
     redirect: undefined,
     logOneIn: 0,
     bitsLeft: 1,
-    placed: undefined,
   };
 }

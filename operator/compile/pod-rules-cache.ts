@@ -10,6 +10,7 @@ import {
   type PeerSets,
   type PodPolicyRecord,
   type PolicyBlock,
+  policyName,
 } from "./policy-block.js";
 import type { LastRules } from "./pod-rules.js";
 import type { InlineSet } from "./rule-list.js";
@@ -176,6 +177,9 @@ function emptyBlock(policy: PodPolicyRecord): PolicyBlock {
     sets: new Map(),
     used: new Set(),
     ports: new Map(),
+    name: policyName(policy),
+    pods: [],
+    placed: undefined,
   };
 }
 

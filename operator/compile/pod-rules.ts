@@ -8,7 +8,7 @@ import type { NamespaceRecord, PodRecord } from "../model/records-pod.js";
 import { CapacityError } from "./capacity-error.js";
 import type { LocalPod } from "./local-pods.js";
 import { partCountOf, type SetSource } from "./member-set.js";
-import { assembleRules } from "./pod-rule-order.js";
+import { assembleRules, orderOfJudgement } from "./pod-rule-order.js";
 import { isSameList, type PodRulesCache } from "./pod-rules-cache.js";
 import { type PolicyBlock, policyName } from "./policy-block.js";
 import type { CompiledRule } from "./rule-list.js";
@@ -97,19 +97,30 @@ export function* compilePodRulesInSteps(
     return cache.last!.rules;
   }
   yield;
-  const { sets, ...assembled } = assembleRules(blocks, input.ownAddresses);
+  const order = hasOrder(blocks, last) ? last.order : orderOfJudgement(blocks);
+  const ordered = order.map((at) => blocks[at]!);
+  const { sets, ...assembled } = assembleRules(ordered, input.ownAddresses);
   if (assembled.rules.length > Limits.MAX_POD_RULES) throw tooMany(assembled.rules.length, blocks);
   const rules: PodRules = { ...assembled, contents: contentsOf(sets, last?.rules.contents) };
-  cache.last = { blocks, ownAddresses: [...input.ownAddresses], sets, rules };
+  cache.last = { blocks, order, ownAddresses: [...input.ownAddresses], sets, rules };
   return rules;
 }
 
 /** What the next call compares with. */
 export interface LastRules {
   readonly blocks: readonly PolicyBlock[];
+  /** Of the blocks. */
+  readonly order: readonly number[];
   readonly ownAddresses: readonly Cidr[];
   readonly sets: ReadonlyMap<string, SetSource>;
   readonly rules: PodRules;
+}
+
+function hasOrder(blocks: readonly PolicyBlock[], last: LastRules | undefined): last is LastRules {
+  return (
+    last?.blocks.length === blocks.length &&
+    blocks.every(({ order }, at) => order === last.blocks[at]!.order)
+  );
 }
 
 /** The map from before when all sets in it are the same. */

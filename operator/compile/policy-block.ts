@@ -21,8 +21,6 @@ export type Direction = "ingress" | "egress";
 export type RulePart = Omit<CompiledRule, "next" | "resume"> & {
   /** Bits of its rule from this one on, itself included. */
   readonly bitsLeft: number;
-  /** The rule that it last was: most are again at the same place after a change. */
-  placed: CompiledRule | undefined;
 };
 
 /** What one policy comes to on this node. */
@@ -37,6 +35,17 @@ export interface PolicyBlock {
   readonly used: ReadonlySet<PodSelection | PortSplit>;
   /** Numbers that named ports had when the parts were made. */
   readonly ports: ReadonlyMap<PortSplit, readonly PortMembers[]>;
+  /** Name in reports, and keys of the subjects. */
+  readonly name: string;
+  readonly pods: readonly string[];
+  /** What the parts last were, behind so many other rules: mostly they are it again after a change. */
+  placed: PlacedRules | undefined;
+}
+
+export interface PlacedRules {
+  readonly start: number;
+  readonly resume: number;
+  readonly rules: readonly CompiledRule[];
 }
 
 /** Where sets come from. */
@@ -137,6 +146,9 @@ class BlockBuilder {
       sets: this.#usedSets(),
       used: this.#used,
       ports: this.#ports,
+      name: policyName(this.#policy),
+      pods: this.#subjects.map(({ key }) => key),
+      placed: undefined,
     };
   }
 
@@ -164,7 +176,6 @@ class BlockBuilder {
         redirect: undefined,
         logOneIn: 0,
         bitsLeft: drafts.length - index,
-        placed: undefined,
       });
     });
   }
