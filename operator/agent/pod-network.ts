@@ -1,7 +1,8 @@
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
-import type { Engine } from "../api/engine.js";
+import type { Engine, PodProblem } from "../api/engine.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
+import { type AttachFailure, AttachFailures } from "../cni/attach-failures.js";
 import { AttachmentStore } from "../cni/attachment-store.js";
 import { cniError } from "../cni/errors.js";
 import { hostMac } from "../cni/gateway.js";
@@ -10,6 +11,7 @@ import { kernelPodLinks, uplinkMtu } from "../cni/kernel-pod-links.js";
 import type { PodNetwork as CniPodNetwork } from "../cni/pod-network.js";
 import { type CniServer, startCniServer } from "../cni/server.js";
 import { SluiceError } from "../errors.js";
+import type { Problem } from "../model/records.js";
 import type { ObjectEvent } from "../source/source.js";
 import { enableForwarding } from "./forwarding.js";
 import type { AgentOptions, PodNetworkOptions } from "./options.js";
@@ -50,6 +52,8 @@ export async function startPodNetwork(
     logger,
   );
   const cniSocket = join(dirname(socketPath), "cni.sock");
+  const failures = new AttachFailures();
+  let sourceProblems: readonly Problem[] = [];
   let cni: CniServer;
   try {
     if (binFolder !== undefined) install(binFolder, cniSocket);
@@ -61,6 +65,7 @@ export async function startPodNetwork(
       log,
       notReady: () => pods.notReady(),
       mtuBytes: uplinkMtu,
+      onAttempt: (pod, error) => failures.note(pod, error),
     });
   } catch (error) {
     await pods.close();
@@ -68,19 +73,27 @@ export async function startPodNetwork(
   }
   const { attachments } = cni;
   engine.setPods({
-    state: () => ({
-      ...pods.state(),
-      pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
-        return { cidr, used, capacity: Number(capacity) };
-      }),
-    }),
+    state: () => {
+      const state = pods.state();
+      return {
+        ...state,
+        podProblems: [...state.podProblems, ...failures.list().map(notAttached)],
+        pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
+          return { cidr, used, capacity: Number(capacity) };
+        }),
+      };
+    },
     rules: () => pods.rules(),
+    policies: () => pods.policies(sourceProblems),
     problems: () => pods.problems(),
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {
     observe(event) {
-      if (event.type === "problems") return;
+      if (event.type === "problems") {
+        sourceProblems = event.problems;
+        return;
+      }
       pods.submit(event);
       if (event.type !== "upsert" || event.record.kind !== "Node") return;
       if (event.record.name !== nodeName) return;
@@ -94,6 +107,19 @@ export async function startPodNetwork(
       await cni.close();
       await pods.close();
     },
+  };
+}
+
+function notAttached({ pod, sinceMs, message }: AttachFailure): PodProblem {
+  const { namespace, name, uid } = pod;
+  const since = new Date(sinceMs).toISOString();
+  return {
+    type: "NotAttached",
+    namespace,
+    name,
+    ...(uid !== undefined && { uid }),
+    since,
+    message,
   };
 }
 

@@ -129,8 +129,8 @@ class FirewallEngine implements Engine {
     return describeRules(this.#picture());
   }
 
-  podRules() {
-    return this.#pods?.rules() ?? [];
+  pods() {
+    return this.#pods;
   }
 
   sets() {

@@ -1,21 +1,21 @@
 import type pino from "pino";
-import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
+import type { PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
+import { ownAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
-import type { PodLink } from "./pod-link.js";
+import { noPodError, type PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import { PodTables } from "./pod-tables.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -149,7 +149,7 @@ export class PodNetwork {
     }
     const { signal } = this.#ending;
     if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
-      throw noPod(link);
+      throw noPodError(link, RECORD_MS);
     }
     await this.#applyNow();
     if (entry.error !== undefined) throw entry.error;
@@ -174,7 +174,8 @@ export class PodNetwork {
   }
 
   problems(): readonly Problem[] {
-    return this.#policies.problems();
+    const warnings = this.#cache.last?.blocks.flatMap(warningsOf) ?? [];
+    return [...this.#policies.problems(), ...warnings];
   }
 
   state(): Omit<PodNetworkState, "pools"> {
@@ -192,6 +193,17 @@ export class PodNetwork {
     return describePodRules(this.#picture());
   }
 
+  /** @param problems of the source */
+  policies(problems: readonly Problem[]): readonly PodPolicyState[] {
+    return describePodPolicies({
+      newest: this.#objects.policies,
+      inForce: this.#policies.inForce,
+      blocks: this.#cache.last?.blocks ?? [],
+      problems: [...problems, ...this.#policies.problems()],
+      applyError: this.#applyError,
+    });
+  }
+
   #picture(): PodPicture {
     return {
       datapath: this.#datapath,
@@ -200,6 +212,7 @@ export class PodNetwork {
       local: this.#local,
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
+      applyError: this.#applyError,
     };
   }
 
@@ -333,25 +346,8 @@ export class PodNetwork {
     }
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readOwnAddresses(): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    return ownAddresses(told, this.#ownAddresses);
   }
-}
-
-function noPod({ pod: { namespace, name, uid } }: PodLink): SluiceError {
-  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
-  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${RECORD_MS / 1000} s`;
-  return new SluiceError("SLUICE_NO_POD", problem, {
-    remedy: "It is tried again; check that the pod is there, and the agent's source",
-  });
 }

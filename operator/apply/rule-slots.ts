@@ -16,6 +16,7 @@ export class RuleSlots {
   readonly #stride: number;
   readonly #owners: (SlotOwner | undefined)[] = [];
   readonly #byName = new Map<string, number>();
+  readonly #takenAtMs: (number | undefined)[] = [];
   readonly #clear: (slot: number) => void;
   #inUse = new Set<number>();
 
@@ -40,6 +41,11 @@ export class RuleSlots {
 
   owner(slot: number): SlotOwner | undefined {
     return this.#owners[slot];
+  }
+
+  /** Since when the counters of a slot count its rule, in milliseconds since the epoch; undefined: since an earlier agent. */
+  countedSinceMs(slot: number): number | undefined {
+    return this.#takenAtMs[slot];
   }
 
   find(owner: SlotOwner): number | undefined {
@@ -93,6 +99,7 @@ export class RuleSlots {
     this.#names.set(Buffer.from(policy), at + offsets.policy);
     this.#names.set(Buffer.from(rule), at + offsets.rule);
     this.#owners[slot] = owner;
+    this.#takenAtMs[slot] = Date.now();
     this.#byName.set(nameKey(owner), slot);
   }
 }
