@@ -33,13 +33,13 @@ export function countPolicies(
   }
   return policies.map((policy) => {
     const own = (byTitle.get(policyTitle(policy)) ?? []).filter(({ mode }) => mode === policy.mode);
-    const since = own.map(({ countedSince }) => countedSince);
-    const [oldest] = since.toSorted();
+    const [first, ...more] = own.map(({ countedSince }) => countedSince);
+    const oldest = more.reduce(earlier, first);
     return {
       ...policy,
       matched: sum(own.filter((rule) => !isIsolation(rule))),
       dropped: sum(own.filter(({ action }) => action === "Drop")),
-      ...(oldest !== undefined && !since.includes(undefined) && { countedSince: oldest }),
+      ...(oldest !== undefined && { countedSince: oldest }),
     };
   });
 }
@@ -59,6 +59,12 @@ function titlesOf(rule: RuleState): readonly string[] {
   if (!isIsolation(rule)) return [rule.policy];
   const names = rule.rule.slice(rule.rule.indexOf(": ") + 2).split(", ");
   return names.map((name) => `NetworkPolicy ${name}`);
+}
+
+/** Undefined when one of them is not known. */
+export function earlier(a: string | undefined, b: string | undefined): string | undefined {
+  if (a === undefined || b === undefined) return undefined;
+  return a < b ? a : b;
 }
 
 export function plus(a: Counter, b: Counter): Counter {

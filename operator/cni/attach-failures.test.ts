@@ -12,7 +12,7 @@ test("a pod that could not be attached is known since its first failure, until i
   failures.note(pod("a"), new Error("no address"));
   nowMs = 5000;
   failures.note(pod("a"), new Error("no link"));
-  failures.note(pod("b"), "odd");
+  failures.note(pod("b"), new Error("odd"));
   assert.deepEqual(failures.list(), [
     { pod: pod("a"), sinceMs: 1000, message: "no link" },
     { pod: pod("b"), sinceMs: 5000, message: "odd" },

@@ -23,14 +23,14 @@ export class AttachFailures {
   }
 
   /** @param error of the attempt; undefined: it succeeded */
-  note({ namespace, name, uid }: PodIdentity, error: unknown): void {
+  note({ namespace, name, uid }: PodIdentity, error: Error | undefined): void {
     if (namespace === undefined || name === undefined) return;
     const key = `${namespace}/${name} ${uid}`;
     const before = this.#failures.get(key);
     this.#failures.delete(key);
     if (error === undefined) return;
     const lastMs = this.#nowMs();
-    const message = error instanceof Error ? error.message : String(error);
+    const { message } = error;
     const sinceMs = before?.sinceMs ?? lastMs;
     this.#failures.set(key, { pod: { namespace, name, uid }, sinceMs, lastMs, message });
     // The first in a map is the one that failed longest ago.

@@ -26,7 +26,7 @@ export interface AttachmentParts {
   readonly network: PodNetwork;
   readonly log: CniLog;
   /** Told of each attempt to attach a pod; no error: it succeeded. */
-  readonly onAttempt?: (pod: PodIdentity, error: unknown) => void;
+  readonly onAttempt?: (pod: PodIdentity, error: Error | undefined) => void;
 }
 
 /** What ADD asks for. */
@@ -102,7 +102,7 @@ export class Attachments {
       onAttempt?.(request.pod, undefined);
       return made;
     } catch (error) {
-      onAttempt?.(request.pod, error);
+      onAttempt?.(request.pod, error instanceof Error ? error : new Error(String(error)));
       throw error;
     }
   }

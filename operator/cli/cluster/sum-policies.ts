@@ -1,5 +1,5 @@
 import type { NodeAnswer } from "../agents.js";
-import { type CountedPolicy, plus, policyTitle } from "../policy-hits.js";
+import { type CountedPolicy, earlier, plus, policyTitle } from "../policy-hits.js";
 
 /** A policy of pods over the nodes that were asked. */
 export interface SummedPolicy extends Omit<CountedPolicy, "problems"> {
@@ -58,11 +58,6 @@ function add(sum: SummedPolicy | undefined, policy: CountedPolicy, node: string)
     },
     problems: [...sum.problems, ...problems],
   };
-}
-
-function earlier(a: string | undefined, b: string | undefined): string | undefined {
-  if (a === undefined || b === undefined) return undefined;
-  return a < b ? a : b;
 }
 
 function withSince<T extends object>(value: T, countedSince: string | undefined) {
