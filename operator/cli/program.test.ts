@@ -9,11 +9,10 @@ import {
   createFixtureEngine,
   event,
   type FixtureEngine,
-  podNetwork,
-  podRules,
   rules,
   status,
 } from "../../test/agent/fixture-engine.js";
+import { podNetwork, podRules } from "../../test/agent/fixture-pods.js";
 import { type CliRunOptions, runSluicectl } from "../../test/agent/run-cli.js";
 import type { Engine } from "../api/engine.js";
 import type { LogLevel } from "../api/requests.js";

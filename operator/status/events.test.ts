@@ -138,6 +138,6 @@ test("an event of an object in a namespace is in that namespace, also when it is
   assert.equal(paths[0], "POST /api/v1/namespaces/web/events");
   assert.match(paths[1] ?? "", /^PATCH \/api\/v1\/namespaces\/web\/events\/a\.[0-9a-f]{16}$/);
   assert.equal(paths[2], "POST /api/v1/namespaces/other/events");
-  const { metadata } = client.requests[0]?.body as { metadata: { namespace: string } };
-  assert.equal(metadata.namespace, "web");
+  const body = client.requests[0]?.body as { metadata: { namespace: string } } | undefined;
+  assert.equal(body?.metadata.namespace, "web");
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import pino from "pino";
-import { podNetwork, podPolicies, status as fixture } from "../../test/agent/fixture-engine.js";
+import { status as fixture } from "../../test/agent/fixture-engine.js";
+import { podNetwork, podPolicies } from "../../test/agent/fixture-pods.js";
 import { ManualClock } from "../../test/status/manual-clock.js";
 import type { EngineStatus, PodPolicyState, PodReports } from "../api/engine.js";
 import { SluiceError } from "../errors.js";

@@ -102,7 +102,7 @@ describe("a leader, of policies of pods", () => {
     says("b", deny({ generation: 0, state: "Pending" }));
     clusterPolicy(1, { conditions: [{ type: "Other", status: "True" }] });
     await clock.advance(1000);
-    const [request] = client.requests.filter(({ method }) => method === "PATCH");
+    const request = client.requests.find(({ method }) => method === "PATCH");
     assert.deepEqual(request?.query, { fieldManager: "sluice-leader", force: true });
     assert.deepEqual(request.body, {
       apiVersion: "policy.networking.k8s.io/v1alpha2",

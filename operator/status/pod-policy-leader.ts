@@ -91,7 +91,9 @@ export class PodPolicyLeader {
     if (facts === undefined) return false;
     const tally = tallyPodPolicy(facts, this.#says(key));
     const written = facts.kind === "ClusterNetworkPolicy" && (await this.#write(key, facts, tally));
-    return this.#tell(key, facts, tally) || written;
+    this.#tell(key, facts, tally);
+    // Events wake nobody, and have a pace of their own.
+    return written;
   }
 
   /** Nodes by name, without those that are gone. */
@@ -135,26 +137,20 @@ export class PodPolicyLeader {
     return true;
   }
 
-  /** @returns whether there was anything to tell */
-  #tell(key: PodPolicyKey, facts: PodPolicyFacts, tally: PodPolicyTally): boolean {
+  #tell(key: PodPolicyKey, facts: PodPolicyFacts, tally: PodPolicyTally): void {
     const before = this.#told.get(key);
     const trouble = podPolicyTrouble(facts, tally);
     const { generation } = facts;
-    if (trouble === undefined) {
-      // What they say of this generation comes soon.
-      if (tally.outdated > 0) return false;
-      if (!this.#told.delete(key)) return false;
-      this.#emit(facts, {
-        type: "Normal",
-        reason: "Enforced",
-        message: "nothing is in its way any more",
-      });
-      return true;
+    if (trouble !== undefined) {
+      if (before?.reason === trouble.reason && before.generation === generation) return;
+      this.#told.set(key, { reason: trouble.reason, generation });
+      this.#emit(facts, trouble);
+      return;
     }
-    if (before?.reason === trouble.reason && before.generation === generation) return false;
-    this.#told.set(key, { reason: trouble.reason, generation });
-    this.#emit(facts, trouble);
-    return true;
+    // What nodes say of this generation comes soon.
+    if (tally.outdated > 0 || !this.#told.delete(key)) return;
+    const message = "nothing is in its way any more";
+    this.#emit(facts, { type: "Normal", reason: "Enforced", message });
   }
 
   #emit(facts: PodPolicyFacts, { type, reason, message }: PodPolicyOccurrence): void {

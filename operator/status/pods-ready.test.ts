@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { podNetwork } from "../../test/agent/fixture-engine.js";
+import { podNetwork } from "../../test/agent/fixture-pods.js";
 import type { PodProblem } from "../api/engine.js";
 import { PodEvents } from "./pods-ready.js";
 
