@@ -125,9 +125,12 @@ function readPeer(peer: JsonReader, fields: readonly PeerField[]): readonly PodP
     case "networks":
       return readCidrs(peer, field).map((cidr) => ({ kind: "cidr", cidr, except: NONE }));
     case "domainNames": {
-      const message = "domain names are not supported: this peer matches nothing";
-      peer.warning("SLUICE_NOT_SUPPORTED", [field], message, "Write networks instead");
-      return [{ kind: "domainNames", names: peer.texts(field) }];
+      const names = peer.texts(field);
+      if (names.length > 0) {
+        const message = "domain names are not supported: this peer matches nothing";
+        peer.warning("SLUICE_NOT_SUPPORTED", [field], message, "Write networks instead");
+      }
+      return [{ kind: "domainNames", names }];
     }
     case undefined:
       return [unknown(peer)];
