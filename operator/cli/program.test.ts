@@ -126,6 +126,7 @@ test("status of an agent with a pod network has its summary, and what is wrong t
   assert.match(out, /fd00:244:1::\/64: 30 addresses in use/);
   assert.match(out, /table rules: 4,090 of 4,096 entries in use/);
   assert.match(out, /flow +5,000 +400,000/);
+  assert.match(out, /web\/server-2 closed: its policies are not in the kernel yet/);
 });
 
 test("rules --pods are those of pods", async () => {
