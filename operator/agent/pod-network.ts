@@ -95,6 +95,9 @@ export async function startPodNetwork(
         return;
       }
       pods.submit(event);
+      if (event.type === "delete" && event.kind === "Pod") {
+        failures.forget(event.namespace ?? "", event.name);
+      }
       if (event.type !== "upsert" || event.record.kind !== "Node") return;
       if (event.record.name !== nodeName) return;
       const { podCidrs } = event.record;

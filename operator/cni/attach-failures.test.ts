@@ -24,6 +24,17 @@ test("a pod that could not be attached is known since its first failure, until i
   );
 });
 
+test("a pod that is gone is forgotten", () => {
+  const failures = new AttachFailures();
+  for (const name of ["a", "b"]) failures.note(pod(name), new Error("x"));
+  failures.note({ ...pod("a"), namespace: "other" }, new Error("x"));
+  failures.forget("web", "a");
+  assert.deepEqual(
+    failures.list().map((failure) => `${failure.pod.namespace}/${failure.pod.name}`),
+    ["web/b", "other/a"],
+  );
+});
+
 test("one that nobody tries to attach any more is forgotten, another of its name is another pod", () => {
   let nowMs = 0;
   const failures = new AttachFailures(() => nowMs);

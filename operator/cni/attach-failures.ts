@@ -40,6 +40,13 @@ export class AttachFailures {
     }
   }
 
+  /** The pod is gone. */
+  forget(namespace: string, name: string): void {
+    for (const [key, { pod }] of this.#failures) {
+      if (pod.namespace === namespace && pod.name === name) this.#failures.delete(key);
+    }
+  }
+
   list(): readonly AttachFailure[] {
     const oldestMs = this.#nowMs() - GIVEN_UP_MS;
     for (const [key, { lastMs }] of this.#failures) {

@@ -98,7 +98,20 @@ test("policies of pods, and pods without network", async (context) => {
 
       /* Its Event comes when the failure has lasted. */
       const outside = { runtimeConfig: { ips: ["198.51.100.1/32"] } };
-      const failed = { ...client, key: "web/lost", uid: "u-lost", containerId: "lost" };
+      const lost = await cluster.request<{ metadata: { uid: string } }>({
+        method: "POST",
+        path: "/api/v1/namespaces/web/pods",
+        body: {
+          metadata: { name: "lost" },
+          spec: {
+            nodeName: "node1",
+            automountServiceAccountToken: false,
+            containers: [{ name: "main", image: "/dev/null" }],
+          },
+        },
+      });
+      const { uid } = lost.metadata;
+      const failed = { ...client, key: "web/lost", uid, containerId: "lost" };
       assert.equal((await node.shim("ADD", failed, outside)).exitCode, 1);
 
       await context.test("in audit mode counts what it would drop, and drops nothing", async () => {
@@ -197,12 +210,22 @@ test("policies of pods, and pods without network", async (context) => {
           await eventually(async () => {
             const [event] = await eventsOf(node, "Pod", "lost");
             assert.equal(event?.reason, "NetworkNotAttached");
-            assert.equal(event.involvedObject.uid, "u-lost");
+            assert.equal(event.involvedObject.uid, uid);
             const { conditions } = await nodeDatapath(cluster, "node1");
             const podsReady = conditions?.find(({ type }) => type === "PodsReady");
             assert.equal(podsReady?.reason, "PodsNotAttached");
             assert.match(podsReady.message, /^1 pod without network; web\/lost: /);
           });
+          const podProblems = async () => (await node.api.call("status")).podNetwork?.podProblems;
+          assert.deepEqual(
+            (await podProblems())?.map(({ type, name }) => [type, name]),
+            [["NotAttached", "lost"]],
+          );
+          await cluster.request({
+            method: "DELETE",
+            path: "/api/v1/namespaces/web/pods/lost?gracePeriodSeconds=0",
+          });
+          await eventually(async () => assert.deepEqual(await podProblems(), []));
         },
       );
     }, cluster);
