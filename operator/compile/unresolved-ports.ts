@@ -7,13 +7,16 @@ export interface UnresolvedPort {
   readonly on: "subjects" | "peers";
 }
 
-/** Names of ports in rules of a policy that no pod has: what such an entry was to allow is not allowed (N26). */
+/**
+ * Names of ports in rules of a policy that no pod has: what such an entry was to allow is not allowed (N26).
+ *
+ * @param block of a policy that has pods here
+ */
 export function unresolvedPorts({
   policy,
   subjects,
   ports,
 }: PolicyBlock): readonly UnresolvedPort[] {
-  if (subjects.length === 0) return [];
   const numbers = {
     subjects: subjects.flatMap(({ namedPorts }) => namedPorts),
     peers: [...ports].flatMap(([{ name }, members]) =>
