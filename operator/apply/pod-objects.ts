@@ -84,7 +84,8 @@ export class PodObjects {
     }
     const record = this.pods.get(keyOf({ namespace, name }));
     if (record === undefined || uid === undefined) return record;
-    return hasUid(record, uid) ? record : undefined;
+    // A manifest in a folder may have no uid.
+    return hasUid(record, uid) || record.uid === "" ? record : undefined;
   }
 
   /**
