@@ -293,8 +293,10 @@ export interface Engine {
   setSourceProblems(problems: readonly Problem[]): void;
   status(): EngineStatus;
   rules(): readonly RuleState[];
-  /** Undefined without a pod network. */
-  pods(): PodReports | undefined;
+  /** Rules that judge this node's pods; their `interfaces` are pods. Empty without a pod network. */
+  podRules(): readonly RuleState[];
+  /** Policies of pods; undefined without a pod network. It reads no counters. */
+  podPolicies(): readonly PodPolicyState[] | undefined;
   sets(): readonly SetState[];
   reasons(): Readonly<Partial<Record<ReasonName, Counter>>>;
   protocols(): readonly ProtocolState[];

@@ -85,6 +85,15 @@ describe("a pod of this node", () => {
     assert.equal(table.add(again, place).record?.uid, "2");
   });
 
+  it("is one of a manifest without uid by its name, and no other by that", () => {
+    const entry = table.add(link, place);
+    const alone = { namespace: undefined, name: undefined, uid: "1" };
+    const nameless = table.add({ ...link, hostName: "slc00000000002", pod: alone }, place);
+    tell("");
+    assert.equal(entry.record?.name, "a");
+    assert.equal(nameless.record, undefined);
+  });
+
   it("is not taken for one that only names its uid", () => {
     tell("1");
     const alone = { namespace: undefined, name: undefined, uid: "1" };

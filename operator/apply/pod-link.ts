@@ -15,7 +15,7 @@ export interface PodLink {
 }
 
 /** The source has not told of a pod that the runtime attaches. */
-export function noPodError({ pod: { namespace, name, uid } }: PodLink, waitedMs: number) {
+export function noPod({ pod: { namespace, name, uid } }: PodLink, waitedMs: number): SluiceError {
   const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
   const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${waitedMs / 1000} s`;
   return new SluiceError("SLUICE_NO_POD", problem, {

@@ -12,7 +12,7 @@ import { Firewall } from "./firewall.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
 import { ownAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
-import { noPodError, type PodLink } from "./pod-link.js";
+import { noPod, type PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
@@ -149,7 +149,7 @@ export class PodNetwork {
     }
     const { signal } = this.#ending;
     if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
-      throw noPodError(link, RECORD_MS);
+      throw noPod(link, RECORD_MS);
     }
     await this.#applyNow();
     if (entry.error !== undefined) throw entry.error;
@@ -348,6 +348,6 @@ export class PodNetwork {
 
   #readOwnAddresses(): readonly Cidr[] {
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    return ownAddresses(told, this.#ownAddresses);
+    return ownAddresses(this.#ownAddresses, told);
   }
 }

@@ -30,9 +30,9 @@ export function keyOf({ namespace, name }: { readonly namespace: string; readonl
   return `${namespace}/${name}`;
 }
 
-/** Whether a runtime means this pod by that uid. */
+/** Whether a runtime may mean a pod of this name by that uid. A manifest in a folder may have none. */
 export function hasUid({ uid, staticUid }: PodRecord, wanted: string): boolean {
-  return uid === wanted || staticUid === wanted;
+  return uid === wanted || staticUid === wanted || uid === "";
 }
 
 /** The newest records that pods are judged by. */
@@ -84,8 +84,7 @@ export class PodObjects {
     }
     const record = this.pods.get(keyOf({ namespace, name }));
     if (record === undefined || uid === undefined) return record;
-    // A manifest in a folder may have no uid.
-    return hasUid(record, uid) || record.uid === "" ? record : undefined;
+    return hasUid(record, uid) ? record : undefined;
   }
 
   /**

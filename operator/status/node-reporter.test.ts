@@ -4,7 +4,7 @@ import pino from "pino";
 import { status as fixture } from "../../test/agent/fixture-engine.js";
 import { podNetwork, podPolicies } from "../../test/agent/fixture-pods.js";
 import { ManualClock } from "../../test/status/manual-clock.js";
-import type { EngineStatus, PodPolicyState, PodReports } from "../api/engine.js";
+import type { EngineStatus, PodPolicyState } from "../api/engine.js";
 import { SluiceError } from "../errors.js";
 import type { NodeStatus } from "./describe-node.js";
 import type { Occurrence } from "./events.js";
@@ -14,14 +14,16 @@ async function report(before?: NodeStatus | Error, state: EngineStatus | Error =
   const clock = new ManualClock();
   const updates: NodeStatus[] = [];
   const events: Occurrence[] = [];
-  const engine: { state: EngineStatus | Error; pods?: Pick<PodReports, "policies"> } = { state };
+  const engine: { state: EngineStatus | Error; podPolicies?: readonly PodPolicyState[] } = {
+    state,
+  };
   const reporter = new NodeReporter({
     engine: {
       status: () => {
         if (engine.state instanceof Error) throw engine.state;
         return engine.state;
       },
-      pods: () => engine.pods,
+      podPolicies: () => engine.podPolicies,
     },
     node: "node1",
     facts: () => ({ kernelVersion: "6.12.1", features: [] }),
@@ -136,7 +138,7 @@ describe("the reporter of a node", () => {
     const { clock, engine, reporter, updates } = await report();
     const [refused, enforcing] = podPolicies as readonly [PodPolicyState, PodPolicyState];
     const at = async (waitMs: number, ...policies: readonly PodPolicyState[]) => {
-      engine.pods = { policies: () => policies };
+      engine.podPolicies = policies;
       await clock.advance(waitMs);
       return updates.at(-1)?.podPolicies?.entries?.map(({ name, pods }) => `${name} ${pods}`);
     };

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type pino from "pino";
-import type { Engine, PodNetworkState, PodReports } from "../api/engine.js";
+import type { Engine, PodNetworkState } from "../api/engine.js";
 import type { Clock } from "./clock.js";
 import { describeNode, type NodeFacts, type NodeStatus } from "./describe-node.js";
 import { differInPodsAlone } from "./describe-pod-policies.js";
@@ -10,9 +10,7 @@ import type { NodeWriter } from "./node-writer.js";
 import { PodEvents } from "./pods-ready.js";
 
 /** What is reported of the engine. */
-export type ReportedEngine = Pick<Engine, "status"> & {
-  pods(): Pick<PodReports, "policies"> | undefined;
-};
+export type ReportedEngine = Pick<Engine, "status" | "podPolicies">;
 
 export interface NodeReporterOptions {
   readonly engine: ReportedEngine;
@@ -73,7 +71,7 @@ export class NodeReporter {
       if (clock.monotonicMs() < this.#silentUntilMs) return;
       pods = status.podNetwork;
       now = this.#withSteadyCounts(
-        describeNode(status, engine.pods()?.policies(), facts(), this.#said, clock.wallMs()),
+        describeNode(status, engine.podPolicies(), facts(), this.#said, clock.wallMs()),
       );
     } catch (error) {
       // The engine has no datapath yet.

@@ -8,7 +8,7 @@ import type {
   TraceResult,
 } from "../../operator/api/engine.js";
 import { SluiceError } from "../../operator/errors.js";
-import { podReports } from "./fixture-pods.js";
+import { podPolicies, podRules } from "./fixture-pods.js";
 
 const none = { packets: 0, bytes: 0 };
 
@@ -178,7 +178,8 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     setSourceProblems: () => {},
     status: () => status,
     rules: () => rules,
-    pods: () => podReports,
+    podRules: () => podRules,
+    podPolicies: () => podPolicies,
     sets: () => sets,
     reasons: () => ({ rule: { packets: 42, bytes: 2520 } }),
     protocols: () => [

@@ -1,9 +1,4 @@
-import type {
-  PodNetworkState,
-  PodPolicyState,
-  PodReports,
-  RuleState,
-} from "../../operator/api/engine.js";
+import type { PodNetworkState, PodPolicyState, RuleState } from "../../operator/api/engine.js";
 
 const none = { packets: 0, bytes: 0 };
 
@@ -117,10 +112,3 @@ export const podPolicies: readonly PodPolicyState[] = [
     problems: [],
   },
 ];
-
-export const podReports: PodReports = {
-  state: () => podNetwork,
-  rules: () => podRules,
-  policies: () => podPolicies,
-  problems: () => [],
-};

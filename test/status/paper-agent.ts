@@ -87,7 +87,7 @@ export async function startPaperAgent(
       reporting.look();
     },
     sayPods: (policies) => {
-      engine.podPolicies = policies;
+      engine.podPoliciesSaid = policies;
       reporting.look();
     },
     cutOff,
@@ -98,7 +98,7 @@ export async function startPaperAgent(
 class PaperEngine {
   readonly says = new Map<string, Partial<PolicyState>>();
   changes: Partial<EngineStatus> = {};
-  podPolicies: readonly PodPolicyState[] | undefined;
+  podPoliciesSaid: readonly PodPolicyState[] | undefined;
   readonly #node: string;
   readonly #policies = new Map<string, XdpPolicyRecord>();
   #labels: Readonly<Record<string, string>> = {};
@@ -121,9 +121,8 @@ class PaperEngine {
     }
   }
 
-  pods() {
-    const { podPolicies } = this;
-    return podPolicies && { policies: () => podPolicies };
+  podPolicies(): readonly PodPolicyState[] | undefined {
+    return this.podPoliciesSaid;
   }
 
   status(): EngineStatus {
