@@ -1,8 +1,9 @@
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
-import type { Engine } from "../api/engine.js";
+import type { Engine, PodProblem } from "../api/engine.js";
 import { NodeRoutes } from "../apply/node-routes.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
+import { type AttachFailure, AttachFailures } from "../cni/attach-failures.js";
 import { AttachmentStore } from "../cni/attachment-store.js";
 import { cniError } from "../cni/errors.js";
 import { hostMac } from "../cni/gateway.js";
@@ -11,6 +12,7 @@ import { kernelPodLinks } from "../cni/kernel-pod-links.js";
 import type { PodNetwork as CniPodNetwork } from "../cni/pod-network.js";
 import { type CniServer, startCniServer } from "../cni/server.js";
 import { SluiceError } from "../errors.js";
+import type { Problem } from "../model/records.js";
 import type { ObjectEvent } from "../source/source.js";
 import { enableForwarding } from "./forwarding.js";
 import type { AgentOptions, PodNetworkOptions } from "./options.js";
@@ -58,6 +60,8 @@ export async function startPodNetwork(
     throw error;
   }
   const cniSocket = join(dirname(socketPath), "cni.sock");
+  const failures = new AttachFailures();
+  let sourceProblems: readonly Problem[] = [];
   let cni: CniServer;
   try {
     if (binFolder !== undefined) install(binFolder, cniSocket);
@@ -69,6 +73,7 @@ export async function startPodNetwork(
       log,
       notReady: () => pods.notReady(),
       mtuBytes: () => routes.podMtu(),
+      onAttempt: (pod, error) => failures.note(pod, error),
     });
   } catch (error) {
     await routes.close();
@@ -77,21 +82,32 @@ export async function startPodNetwork(
   }
   const { attachments } = cni;
   engine.setPods({
-    state: () => ({
-      ...podState(pods, routes),
-      pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
-        return { cidr, used, capacity: Number(capacity) };
-      }),
-    }),
+    state: () => {
+      const state = podState(pods, routes);
+      return {
+        ...state,
+        podProblems: [...state.podProblems, ...failures.list().map(notAttached)],
+        pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
+          return { cidr, used, capacity: Number(capacity) };
+        }),
+      };
+    },
     rules: () => pods.rules(),
+    policies: () => pods.policies(sourceProblems),
     problems: () => [...pods.problems(), ...routes.problems()],
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {
     observe(event) {
-      if (event.type === "problems") return;
+      if (event.type === "problems") {
+        sourceProblems = event.problems;
+        return;
+      }
       pods.submit(event);
       routes.submit(event);
+      if (event.type === "delete" && event.kind === "Pod") {
+        failures.forget(event.namespace ?? "", event.name);
+      }
       if (event.type !== "upsert" || event.record.kind !== "Node") return;
       if (event.record.name !== nodeName) return;
       const { podCidrs } = event.record;
@@ -105,6 +121,19 @@ export async function startPodNetwork(
       await routes.close();
       await pods.close();
     },
+  };
+}
+
+function notAttached({ pod, sinceMs, message }: AttachFailure): PodProblem {
+  const { namespace, name, uid } = pod;
+  const since = new Date(sinceMs).toISOString();
+  return {
+    type: "NotAttached",
+    namespace,
+    name,
+    ...(uid !== undefined && { uid }),
+    since,
+    message,
   };
 }
 

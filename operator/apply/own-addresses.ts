@@ -3,14 +3,18 @@ import { formatCidr } from "../model/cidr-format.js";
 import { ANY_CIDR, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 
-/** Addresses of every interface, and what the Node object says besides; the list from before while it is the same. */
-export function readOwnAddresses(told: readonly Cidr[], before: readonly Cidr[]): readonly Cidr[] {
+/**
+ * The node's own addresses: of every interface, and those told besides.
+ *
+ * @returns `before` itself when they are the same
+ */
+export function ownAddresses(before: readonly Cidr[], told: readonly Cidr[]): readonly Cidr[] {
   const found = listAddresses().flatMap(({ address }) => {
     const cidr = readCidr(address, ANY_CIDR);
     return isFault(cidr) ? [] : [cidr];
   });
   const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-  const known = new Set(before.map(formatCidr));
-  const isSame = known.size === byText.size && [...byText.keys()].every((key) => known.has(key));
+  const texts = new Set(before.map(formatCidr));
+  const isSame = texts.size === byText.size && [...byText.keys()].every((key) => texts.has(key));
   return isSame ? before : [...byText.values()];
 }

@@ -1,3 +1,4 @@
+import { SluiceError } from "../errors.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
@@ -28,6 +29,15 @@ export interface PodBandwidth {
   readonly ingress: PodRate | undefined;
   /** Of what it sends. */
   readonly egress: PodRate | undefined;
+}
+
+/** The source has not told of a pod that the runtime attaches. */
+export function noPod({ pod: { namespace, name, uid } }: PodLink, waitedMs: number): SluiceError {
+  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
+  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${waitedMs / 1000} s`;
+  return new SluiceError("SLUICE_NO_POD", problem, {
+    remedy: "It is tried again; check that the pod is there, and the agent's source",
+  });
 }
 
 /** Addresses of a link as records have them. */

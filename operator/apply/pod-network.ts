@@ -2,7 +2,7 @@ import { totalmem } from "node:os";
 import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import type { PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
@@ -12,16 +12,15 @@ import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { flowsForMemory } from "./flow-size.js";
-import { FlowTable } from "./flow-table.js";
 import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
-import { takeCounters } from "./migrate.js";
-import { readOwnAddresses } from "./own-addresses.js";
+import { ownAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import { PodFlows } from "./pod-flows.js";
-import type { PodLink } from "./pod-link.js";
+import { noPod, type PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import { PodTables } from "./pod-tables.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -158,7 +157,7 @@ export class PodNetwork {
     }
     const { signal } = this.#ending;
     if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
-      throw noPod(link);
+      throw noPod(link, RECORD_MS);
     }
     await this.#applyNow();
     if (entry.error !== undefined) throw entry.error;
@@ -183,7 +182,8 @@ export class PodNetwork {
   }
 
   problems(): readonly Problem[] {
-    return this.#policies.problems();
+    const warnings = this.#cache.last?.blocks.flatMap(warningsOf) ?? [];
+    return [...this.#policies.problems(), ...warnings];
   }
 
   state(): Omit<PodNetworkState, "pools"> {
@@ -201,6 +201,17 @@ export class PodNetwork {
     return describePodRules(this.#picture());
   }
 
+  /** @param problems of the source */
+  policies(problems: readonly Problem[]): readonly PodPolicyState[] {
+    return describePodPolicies({
+      newest: this.#objects.policies,
+      inForce: this.#policies.inForce,
+      blocks: this.#cache.last?.blocks ?? [],
+      problems: [...problems, ...this.#policies.problems()],
+      applyError: this.#applyError,
+    });
+  }
+
   #picture(): PodPicture {
     return {
       datapath: this.#datapath,
@@ -210,6 +221,7 @@ export class PodNetwork {
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
       flows: this.#flows,
+      applyError: this.#applyError,
     };
   }
 
@@ -352,14 +364,6 @@ export class PodNetwork {
 
   #readOwnAddresses(): readonly Cidr[] {
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    return readOwnAddresses(told, this.#ownAddresses);
+    return ownAddresses(this.#ownAddresses, told);
   }
-}
-
-function noPod({ pod: { namespace, name, uid } }: PodLink): SluiceError {
-  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
-  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${RECORD_MS / 1000} s`;
-  return new SluiceError("SLUICE_NO_POD", problem, {
-    remedy: "It is tried again; check that the pod is there, and the agent's source",
-  });
 }

@@ -1,12 +1,12 @@
 import { Limits } from "../../datapath/generated/layout.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import type { PodNetworkState, PodProblem, RuleState } from "../api/engine.js";
 import type { PodRules } from "../compile/pod-rules.js";
 import type { ProtocolBox } from "../compile/protocol-boxes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
 import type { PortRange } from "../model/records.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Firewall } from "./firewall.js";
-import type { LocalPodTable } from "./local-pod-table.js";
+import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import type { PodFlows } from "./pod-flows.js";
 import { keyOf } from "./pod-objects.js";
@@ -24,6 +24,7 @@ export interface PodPicture {
   readonly flows: PodFlows;
   /** Undefined: an earlier agent's are in force. */
   readonly rules: PodRules | undefined;
+  readonly applyError: string | undefined;
 }
 
 export function describePodNetwork({
@@ -34,19 +35,22 @@ export function describePodNetwork({
   rules,
   usedSlots,
   flows,
+  applyError,
 }: PodPicture): Omit<PodNetworkState, "inSync" | "applyError" | "pools"> {
   const entries = [...local.entries.values()];
+  /* Until the first application those that an earlier agent left are judged as they were. */
+  const closed =
+    rules === undefined
+      ? []
+      : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected);
   const { addresses, rules: tables } = firewall;
   const flowTable = flows.describe();
   return {
     flows: flowTable,
     generation: firewall.generation.number,
     pods: entries.length,
-    /* Until the first application those that an earlier agent left are judged as they were. */
-    closedPods:
-      rules === undefined
-        ? 0
-        : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected).length,
+    closedPods: closed.length,
+    podProblems: closed.map((entry) => closedPod(entry, applyError)),
     policies: rules?.policyPods.size ?? 0,
     rules: rules?.rules.length ?? 0,
     reasons: readOutcomes(datapath, usedSlots).reasons,
@@ -74,6 +78,25 @@ export function describePodNetwork({
   };
 }
 
+function closedPod(
+  { link: { pod, hostName }, record, error, sinceMs }: LocalEntry,
+  applyError: string | undefined,
+): PodProblem {
+  const { namespace, name } = record ?? pod;
+  const uid = pod.uid ?? record?.staticUid ?? record?.uid;
+  return {
+    type: "Closed",
+    ...(namespace !== undefined && { namespace }),
+    ...(name !== undefined && { name }),
+    ...(uid !== undefined && { uid }),
+    since: new Date(sinceMs).toISOString(),
+    message:
+      record === undefined
+        ? `the API server has not told of the pod behind ${hostName}`
+        : (error?.message ?? applyError ?? "its policies are not in the kernel yet"),
+  };
+}
+
 /** Rules in force in order of judgement; a rule that takes several bits is one row. */
 export function describePodRules(picture: PodPicture): readonly RuleState[] {
   const { firewall, slots, rules, local } = picture;
@@ -92,6 +115,7 @@ export function describePodRules(picture: PodPicture): readonly RuleState[] {
   });
   return [...rows].map(([slot, bits]) => {
     const [{ policy, rule, action, audit }] = bits as [CompiledRule];
+    const sinceMs = slots.countedSinceMs(slot);
     const subjects = new Set(bits.flatMap(({ interfaces }) => interfaces));
     return {
       policy: full(policy),
@@ -101,6 +125,7 @@ export function describePodRules(picture: PodPicture): readonly RuleState[] {
       interfaces: [...new Set([...subjects].flatMap((one) => pods.get(one) ?? []))].sort(),
       match: [...new Set(bits.map(matchOf))].join(" | "),
       ...counts(slot),
+      ...(sinceMs !== undefined && { countedSince: new Date(sinceMs).toISOString() }),
     };
   });
 }

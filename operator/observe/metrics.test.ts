@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createFixtureEngine, podNetwork, rules, status } from "../../test/agent/fixture-engine.js";
+import { createFixtureEngine, rules, status } from "../../test/agent/fixture-engine.js";
+import { podNetwork } from "../../test/agent/fixture-pods.js";
 import { SluiceError } from "../errors.js";
 import { createMetrics } from "./metrics.js";
 

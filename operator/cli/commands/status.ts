@@ -207,6 +207,14 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
     `${formatCount(pods.pods)} attached${pods.closedPods === 0 ? "" : output.colors.red(closed)}; ` +
       `${formatCount(pods.policies)} policies, ${formatCount(pods.rules)} rules, ` +
       `generation ${pods.generation}`,
+    ...pods.podProblems.slice(0, mostPodProblems).map(({ type, namespace, name, message }) => {
+      const what = type === "Closed" ? "closed" : "not attached";
+      const who = name === undefined ? "a pod" : `${namespace}/${name}`;
+      return output.colors.red(printable(`${who} ${what}: ${message}`));
+    }),
+    ...(pods.podProblems.length > mostPodProblems
+      ? [`and ${pods.podProblems.length - mostPodProblems} more pods without network`]
+      : []),
     ...pods.pools.map(({ cidr, used, capacity }) => {
       const all = capacity >= uncountable ? "" : ` of ${formatCount(capacity)}`;
       return `${cidr}: ${formatCount(used)}${all} addresses in use`;
@@ -246,6 +254,8 @@ function flows({ entries, capacity, evicted, homeless }: PodNetworkState["flows"
 }
 
 const pressing = 0.9;
+/** Documents have all of them. */
+const mostPodProblems = 5;
 /** Addresses of an IPv6 podCIDR, which nobody runs out of. */
 const uncountable = 2 ** 32;
 
