@@ -93,6 +93,22 @@ static __always_inline struct trace *trace_record(void)
 	return bpf_map_lookup_elem(&traces, &zero);
 }
 
+/* What the stages learned of the packet, and what they decided. */
+static __always_inline void finish_trace(struct trace *trace, const struct packet *packet)
+{
+	trace->family = packet->family;
+	trace->protocol = packet->protocol;
+	trace->vlan_tags = packet->vlan_tags;
+	trace->source_port = packet->source_port;
+	trace->destination_port = packet->destination_port;
+	trace->detail = packet->detail;
+	trace->traits = packet->traits;
+	trace->fragment = packet->fragment;
+	trace->verdict = packet->verdict;
+	trace->reason = packet->reason;
+	trace->slot = packet->slot;
+}
+
 static __always_inline void trace_step(__u32 index, __u32 slot, __u32 effect)
 {
 	struct trace *trace = trace_record();

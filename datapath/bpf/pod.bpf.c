@@ -6,6 +6,7 @@
  *                                                                                       |
  *                                                   flow, or ingress policies <- local pod
  *   pod_in    whose veth? -> from this node? -> parse -> flow, or ingress policies
+ *   pod_trace the stages of either, run by `sluicectl trace`: writes each down and changes nothing else
  *
  * Both sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
  * the stack. What becomes of each packet is in docs/pods.md.
@@ -34,9 +35,11 @@ static __always_inline struct packet packet_at(struct __sk_buff *skb, enum stage
 static __always_inline enum reason read_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	enum reason reason = parse_skb(skb, packet);
+	bool tracing = packet->tracing;
 
 	if (reason == REASON_TRUNCATED && reach(skb, MAX_EXTENSION_OFFSET)) {
 		*packet = packet_at(skb, packet->stage);
+		packet->tracing = packet->in_flow = tracing;
 		reason = parse_skb(skb, packet);
 	}
 	if (reason == REASON_RULE && (packet->vlan_tags || skb->vlan_present))
@@ -44,58 +47,71 @@ static __always_inline enum reason read_packet(struct __sk_buff *skb, struct pac
 	return reason;
 }
 
-/* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
-__noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+static __always_inline void judge_by_rules(struct __sk_buff *skb, struct packet *packet, __u32 slot,
+					   bool tracing)
 {
-	const struct generation *generation;
+	const struct generation *generation = generation_of(packet);
 	struct candidates found;
 
-	if (!packet)
-		return 0;
-	generation = generation_of(packet);
-	if (!generation) {
-		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-		return 0;
-	}
+	if (!generation)
+		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
 	/* A pod whose policies are not compiled yet is closed. */
-	if (!slot_bit(generation->judged, slot)) {
-		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
-		return 0;
-	}
-	if (!look_up_fields(generation, packet, slot, &found, false)) {
-		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-		return 0;
-	}
-	walk(skb, generation, packet, &found, false);
+	if (!slot_bit(generation->judged, slot))
+		return decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
+	if (!look_up_fields(generation, packet, slot, &found, tracing))
+		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+	walk(skb, generation, packet, &found, tracing);
 	/* Rules of pods do not redirect. */
 	if (packet->verdict == VERDICT_REDIRECT)
 		decide(packet, VERDICT_DROP, REASON_REDIRECT);
+}
+
+/* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
+__noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+{
+	if (packet)
+		judge_by_rules(skb, packet, slot, false);
+	return 0;
+}
+
+__noinline int judge_traced(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+{
+	if (packet)
+		judge_by_rules(skb, packet, slot, true);
 	return 0;
 }
 
 /* At the packet's stage, by the pod that has these slots. */
-static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in)
+static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in,
+				  bool tracing)
 {
-	int state;
+	int state = FLOW_NONE;
 
 	if (packet->fragment == FRAGMENT_LATER && follow_first_fragment(packet))
 		return;
-	state = find_flow(skb, packet);
+	if (!tracing || (skb->cb[0] & POD_TRACE_FLOW))
+		state = find_flow(skb, packet);
 	if (state == FLOW_ALLOWED) {
 		decide(packet, VERDICT_PASS, REASON_FLOW);
-		if (packet->slot)
+		if (packet->slot && !tracing)
 			count_rule(packet->slot, packet->length, false);
 	} else {
 		bool reply = state == FLOW_REPLY_STALE;
+		__u32 slot;
 
 		if (reply)
 			turn_around(packet);
-		judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
-		settle_flow(packet, state);
+		slot = packet->stage == STAGE_OUT ? slot_out : slot_in;
+		if (tracing) {
+			judge_traced(skb, packet, slot);
+		} else {
+			judge(skb, packet, slot);
+			settle_flow(packet, state);
+		}
 		if (reply)
 			turn_around(packet);
 	}
-	if (packet->fragment == FRAGMENT_FIRST)
+	if (packet->fragment == FRAGMENT_FIRST && !tracing)
 		remember_first_fragment(packet);
 }
 
@@ -112,14 +128,6 @@ static __always_inline int refuse(struct packet *packet, __u32 slot, enum reason
 	return TC_ACT_SHOT;
 }
 
-/* Not a matter of policy: counted, and left to the stack. */
-static __always_inline int let_pass(struct packet *packet, __u32 slot, enum reason reason)
-{
-	decide(packet, VERDICT_PASS, reason);
-	count_outcome(packet, slot);
-	return TC_ACT_UNSPEC;
-}
-
 /* The link layer address of the pod, whatever the packet says above. */
 static __always_inline bool is_own_mac(struct __sk_buff *skb, const struct pod_interface *pod)
 {
@@ -130,45 +138,81 @@ static __always_inline bool is_own_mac(struct __sk_buff *skb, const struct pod_i
 	       source[1] == own[1] && source[2] == own[2];
 }
 
+/* Not a matter of policy: nothing more is asked of it. */
+static __always_inline bool settle(struct packet *packet, enum verdict verdict, enum reason reason)
+{
+	decide(packet, verdict, reason);
+	return false;
+}
+
+/* What a pod sends, before it is asked where to. True when it goes on there. */
+static __always_inline bool judge_sent(struct __sk_buff *skb, struct packet *packet,
+				       const struct pod_interface *pod, bool tracing)
+{
+	enum reason reason;
+
+	if (!is_own_mac(skb, pod))
+		return settle(packet, VERDICT_DROP, REASON_SPOOFED);
+	reason = read_packet(skb, packet);
+	if (reason == REASON_NOT_IP && skb->protocol == bpf_htons(ETH_P_ARP))
+		return settle(packet, VERDICT_PASS, reason);
+	if (reason != REASON_RULE)
+		return settle(packet, VERDICT_DROP, reason);
+	if (is_link_control(packet, pod))
+		return settle(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	if (!is_from_pod(packet, pod))
+		return settle(packet, VERDICT_DROP, REASON_SPOOFED);
+
+	active_generation(packet);
+	/* A pod may always talk to itself. */
+	if (packet->traits & TRAIT_SAME_ADDRESS)
+		decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	else
+		admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
+	return packet->verdict == VERDICT_PASS;
+}
+
+/* What the stack hands to a pod. */
+static __always_inline void judge_received(struct __sk_buff *skb, struct packet *packet,
+					   const struct pod_interface *pod, bool tracing)
+{
+	enum reason reason;
+
+	/* A packet that came in by no interface is this node's own, such as a kubelet's probe. */
+	if (!skb->ingress_ifindex)
+		return decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	reason = read_packet(skb, packet);
+	if (reason != REASON_RULE)
+		return decide(packet, VERDICT_DROP, reason);
+	if (packet->traits & TRAIT_SAME_ADDRESS)
+		return decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+
+	active_generation(packet);
+	admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
+}
+
 SEC("tc")
 int pod_out(struct __sk_buff *skb)
 {
 	struct packet packet = packet_at(skb, STAGE_OUT);
 	const struct pod_interface *pod = pod_behind(packet.ifindex);
-	enum reason reason;
 	const struct pod *to;
+	bool goes_on;
 
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
-	if (!is_own_mac(skb, pod))
-		return refuse(&packet, pod->slot_out, REASON_SPOOFED);
-	reason = read_packet(skb, &packet);
-	if (reason == REASON_NOT_IP && skb->protocol == bpf_htons(ETH_P_ARP))
-		return let_pass(&packet, pod->slot_out, reason);
-	if (reason != REASON_RULE)
-		return refuse(&packet, pod->slot_out, reason);
-	if (is_link_control(&packet, pod))
-		return let_pass(&packet, pod->slot_out, REASON_NOT_JUDGED);
-	if (!is_from_pod(&packet, pod))
-		return refuse(&packet, pod->slot_out, REASON_SPOOFED);
-
-	active_generation(&packet);
-	/* A pod may always talk to itself. */
-	if (packet.traits & TRAIT_SAME_ADDRESS)
-		decide(&packet, VERDICT_PASS, REASON_NOT_JUDGED);
-	else
-		admit(skb, &packet, pod->slot_out, pod->slot_in);
+	goes_on = judge_sent(skb, &packet, pod, false);
 	count_outcome(&packet, pod->slot_out);
 	if (packet.verdict != VERDICT_PASS)
 		return TC_ACT_SHOT;
 
-	to = pod_at_destination(&packet);
+	to = goes_on ? pod_at_destination(&packet) : NULL;
 	if (!to || !can_deliver(skb, &packet))
 		return TC_ACT_UNSPEC;
 	packet.stage = STAGE_IN;
 	packet.slot = 0;
 	if (!(packet.traits & TRAIT_SAME_ADDRESS))
-		admit(skb, &packet, to->slot_out, to->slot_in);
+		admit(skb, &packet, to->slot_out, to->slot_in, false);
 	count_outcome(&packet, to->slot_in);
 	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
 }
@@ -178,21 +222,34 @@ int pod_in(struct __sk_buff *skb)
 {
 	struct packet packet = packet_at(skb, STAGE_IN);
 	const struct pod_interface *pod = pod_behind(packet.ifindex);
-	enum reason reason;
 
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
-	/* A packet that came in by no interface is this node's own, such as a kubelet's probe. */
-	if (!skb->ingress_ifindex)
-		return let_pass(&packet, pod->slot_in, REASON_NOT_JUDGED);
-	reason = read_packet(skb, &packet);
-	if (reason != REASON_RULE)
-		return refuse(&packet, pod->slot_in, reason);
-	if (packet.traits & TRAIT_SAME_ADDRESS)
-		return let_pass(&packet, pod->slot_in, REASON_NOT_JUDGED);
-
-	active_generation(&packet);
-	admit(skb, &packet, pod->slot_out, pod->slot_in);
+	judge_received(skb, &packet, pod, false);
 	count_outcome(&packet, pod->slot_in);
 	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+/* One end of a packet's way: by the policies of the pod behind the interface, as enum pod_trace_flags in cb[0] say. */
+SEC("tc")
+int pod_trace(struct __sk_buff *skb)
+{
+	bool ingress = skb->cb[0] & POD_TRACE_INGRESS;
+	struct packet packet = packet_at(skb, ingress ? STAGE_IN : STAGE_OUT);
+	const struct pod_interface *pod = pod_behind(packet.ifindex);
+	struct trace *trace = trace_record();
+
+	if (!trace)
+		return TC_ACT_SHOT;
+	__builtin_memset(trace, 0, sizeof(*trace));
+	/* No flow counts it, as if one had. */
+	packet.tracing = packet.in_flow = true;
+	if (!pod)
+		decide(&packet, VERDICT_DROP, REASON_UNKNOWN_POD);
+	else if (ingress)
+		judge_received(skb, &packet, pod, true);
+	else if (judge_sent(skb, &packet, pod, true))
+		trace->delivered = pod_at_destination(&packet) && can_deliver(skb, &packet);
+	finish_trace(trace, &packet);
+	return TC_ACT_UNSPEC;
 }

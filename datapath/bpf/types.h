@@ -343,6 +343,14 @@ struct trace_step {
 	__u32 effect;
 };
 
+/* What a run of pod_trace is about, in the cb[0] that it is given. */
+enum pod_trace_flags {
+	/* What the pod receives; else what it sends. */
+	POD_TRACE_INGRESS = 1,
+	/* A packet of the flow that the tables know; else the first of a flow that they do not. */
+	POD_TRACE_FLOW = 2,
+};
+
 /* What a trace run saw; written only by the trace program. */
 struct trace {
 	__u32 generation;
@@ -369,6 +377,8 @@ struct trace {
 	/* Slot of the deciding rule; 0: none. */
 	__u32 slot;
 	__u32 fields;
+	/* Of what a pod sends: 1 when it goes to a local pod past the stack. */
+	__u32 delivered;
 	__u32 step_count;
 	struct trace_step steps[TRACE_STEPS];
 };

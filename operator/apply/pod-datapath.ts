@@ -44,6 +44,7 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
     ({ program, map }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
+      podTrace: program("pod_trace"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
       flows: map("flows", ConnectionKey, Flow),
