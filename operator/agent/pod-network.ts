@@ -76,6 +76,8 @@ export async function startPodNetwork(
     }),
     rules: () => pods.rules(),
     problems: () => pods.problems(),
+    locate: (query) => pods.locate(query),
+    trace: (query) => pods.trace(query),
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {

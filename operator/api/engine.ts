@@ -148,6 +148,8 @@ export interface PodReports {
   state(): PodNetworkState;
   rules(): readonly RuleState[];
   problems(): readonly Problem[];
+  locate(query: PlaceQuery): Located;
+  trace(query: PodTraceQuery): Promise<PodTraceStep>;
 }
 
 export interface EngineStatus {
@@ -209,6 +211,88 @@ export interface TraceResult {
   }[];
 }
 
+/** A pod, as far as it matters to who asks about packets. */
+export interface PodFacts {
+  readonly namespace: string;
+  readonly name: string;
+  /** Missing: not scheduled yet. */
+  readonly node?: string;
+  /** At most one of each family. */
+  readonly addresses: readonly string[];
+  readonly namedPorts: readonly {
+    readonly name: string;
+    readonly protocol: "tcp" | "udp" | "sctp";
+    readonly port: number;
+  }[];
+  readonly hostNetwork: boolean;
+}
+
+/** What an address, or a pod's name, stands for. */
+export type Place =
+  | { readonly kind: "pod"; readonly pod: PodFacts }
+  | { readonly kind: "node"; readonly node: string }
+  | { readonly kind: "outside" };
+
+/** By `NAMESPACE/NAME`, or by address. */
+export type PlaceQuery =
+  | { readonly pod: string; readonly address?: undefined }
+  | { readonly address: string; readonly pod?: undefined };
+
+export interface Located {
+  /** Of the agent that answers. */
+  readonly node: string;
+  readonly place: Place;
+  /** A pod that is attached to this node: its packets can be traced here. */
+  readonly isAttached: boolean;
+}
+
+export type PodDirection = "egress" | "ingress";
+
+export interface PodTraceQuery {
+  /** `NAMESPACE/NAME` of a pod that is attached to the node. */
+  readonly pod: string;
+  /** By its egress policies what it sends, or by its ingress policies what it receives. */
+  readonly direction: PodDirection;
+  /** From its Ethernet header, whose addresses are those of the pod's link whatever it says. */
+  readonly frame: Uint8Array;
+  /**
+   * Missing: the first packet of a connection that nothing is known of. `exact`: by what the flow table says of it now.
+   * `newest`: by the newest flow that differs in nothing but the source port.
+   */
+  readonly flow?: "exact" | "newest";
+}
+
+/** What the flow table says of a packet. */
+export interface PodFlowState {
+  /** Goes the way of the packet that opened the flow, or answers it. */
+  readonly way: "forth" | "back";
+  readonly sourcePort: number;
+  readonly ageSeconds: number;
+  readonly idleSeconds: number;
+  /** Over after so long without a packet. */
+  readonly lifetimeSeconds: number;
+  readonly packetsForth: number;
+  readonly packetsBack: number;
+  /** The rules in force have allowed it at this end, not only earlier ones. */
+  readonly isCurrent: boolean;
+  /** The rule that allowed it at this end; missing where none matched, or policies were not asked. */
+  readonly policy?: string;
+  readonly rule?: string;
+}
+
+/** One end of a packet's way: what the policies of one pod say. */
+export interface PodTraceStep extends Omit<TraceResult, "interface"> {
+  readonly direction: PodDirection;
+  readonly pod: string;
+  readonly node: string;
+  /** Its policies are not compiled yet: nothing passes but what its node sends. */
+  readonly isClosed: boolean;
+  /** Egress that passed: handed to a local pod past the stack of the node. */
+  readonly isDelivered: boolean;
+  /** Asked for by `flow`, and found. */
+  readonly flow?: PodFlowState;
+}
+
 export interface EventState {
   /** RFC 3339 with microseconds. */
   readonly time: string;
@@ -258,6 +342,10 @@ export interface Engine {
   confirm(policy: string): Promise<void>;
   /** Runs the loaded program on the live tables without side effects. */
   trace(frame: Uint8Array, interfaceName: string): Promise<TraceResult>;
+  /** SluiceError SLUICE_NO_POD_NETWORK without a pod network, SLUICE_UNKNOWN_POD. */
+  locate(query: PlaceQuery): Promise<Located>;
+  /** As `trace`, by the policies of a pod of this node; also SLUICE_NOT_ATTACHED. */
+  tracePod(query: PodTraceQuery): Promise<PodTraceStep>;
   /** Sampled events from now on; returns how to stop. */
   onEvent(listener: (event: EventState) => void): () => void;
   /** Events lost to a full ring or the kernel-side cap since start. */

@@ -18,6 +18,9 @@ type Handlers = {
 /** Smallest and largest Ethernet frame that the program can be run on. */
 const frameBytes = { least: 14, most: 65_535 };
 
+const directions = ["egress", "ingress"] as const;
+const flowModes = ["exact", "newest"] as const;
+
 /** What the agent does for each call. Bodies are checked here: nobody vouches for the other end. */
 export function createHandlers(
   engine: Engine,
@@ -53,6 +56,27 @@ export function createHandlers(
       const request = fields(body, ["frame", "interface"]);
       return engine.trace(frame(request.frame), text(request.interface, "interface"));
     },
+    locate: (body) => {
+      const { pod, address } = fields(body, ["pod", "address"]);
+      if ((pod === undefined) === (address === undefined)) {
+        throw apiError("SLUICE_API_REQUEST", "either pod or address is to be given");
+      }
+      return engine.locate(
+        pod === undefined
+          ? { address: text(address, "address") }
+          : { pod: text(pod, "pod") },
+      );
+    },
+    tracePod: (body) => {
+      const request = fields(body, ["pod", "direction", "frame", "flow"]);
+      const flow = request.flow === undefined ? undefined : choice(request.flow, "flow", flowModes);
+      return engine.tracePod({
+        pod: text(request.pod, "pod"),
+        direction: choice(request.direction, "direction", directions),
+        frame: frame(request.frame),
+        ...(flow !== undefined && { flow }),
+      });
+    },
     logLevel: (body) => {
       const { level } = fields(body, ["level"]);
       if (!isLogLevel(level)) {
@@ -84,6 +108,12 @@ function text(value: unknown, field: string): string {
     throw apiError("SLUICE_API_REQUEST", `${field} is not a text`);
   }
   return value;
+}
+
+function choice<T extends string>(value: unknown, field: string, choices: readonly T[]): T {
+  const found = choices.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw apiError("SLUICE_API_REQUEST", `${field} is none of ${choices.join(", ")}`);
 }
 
 function optionalDuration(value: unknown, field: string): number | undefined {

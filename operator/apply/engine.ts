@@ -6,7 +6,11 @@ import type {
   EngineStatus,
   EventState,
   ObjectEvent,
+  Located,
+  PlaceQuery,
   PodReports,
+  PodTraceQuery,
+  PodTraceStep,
   TraceResult,
 } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
@@ -183,6 +187,15 @@ class FirewallEngine implements Engine {
     return run;
   }
 
+  async locate(query: PlaceQuery): Promise<Located> {
+    await Promise.resolve();
+    return this.#needPods().locate(query);
+  }
+
+  async tracePod(query: PodTraceQuery): Promise<PodTraceStep> {
+    return this.#needPods().trace(query);
+  }
+
   onEvent(listener: (event: EventState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -215,6 +228,13 @@ class FirewallEngine implements Engine {
     if (this.#parts !== undefined) return this.#parts;
     throw new SluiceError("SLUICE_NOT_STARTED", "the datapath is not loaded yet", {
       remedy: "Wait until the agent is ready",
+    });
+  }
+
+  #needPods(): PodReports {
+    if (this.#pods !== undefined) return this.#pods;
+    throw new SluiceError("SLUICE_NO_POD_NETWORK", "this agent has no pod network", {
+      remedy: "Start it with --pod-network to let it connect and judge pods",
     });
   }
 

@@ -1,6 +1,13 @@
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import type {
+  Located,
+  PlaceQuery,
+  PodNetworkState,
+  PodTraceQuery,
+  PodTraceStep,
+  RuleState,
+} from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
@@ -15,9 +22,11 @@ import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
+import { locate } from "./pod-places.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import { PodTables } from "./pod-tables.js";
+import { tracePod } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
 import { RuleSlots } from "./rule-slots.js";
 import { WakeUp } from "./wake-up.js";
@@ -190,6 +199,26 @@ export class PodNetwork {
   /** In order of judgement. */
   rules(): readonly RuleState[] {
     return describePodRules(this.#picture());
+  }
+
+  /** @throws SluiceError SLUICE_UNKNOWN_POD, SLUICE_CIDR */
+  locate(query: PlaceQuery): Located {
+    return locate(this.#surroundings(), query);
+  }
+
+  /** @throws SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED */
+  trace(query: PodTraceQuery): Promise<PodTraceStep> {
+    const { gatewayMac } = this.#options;
+    return tracePod({ ...this.#picture(), around: this.#surroundings(), gatewayMac }, query);
+  }
+
+  #surroundings() {
+    return {
+      nodeName: this.#options.nodeName,
+      nodes: this.#objects.nodes,
+      local: this.#local,
+      ownAddresses: this.#ownAddresses,
+    };
   }
 
   #picture(): PodPicture {
