@@ -2,6 +2,7 @@
  * What the agent's core offers to its surface (unix-socket API, metrics, status). JSON-ready: numbers, strings, plain
  * objects; counters are numbers (2^53 packets at 100 Mpps last 2.8 years; values above lose the last digits only).
  */
+import type { Place } from "../model/pod-facts.js";
 import type { ObjectRecord, Problem, RuleRecord } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 
@@ -210,28 +211,6 @@ export interface TraceResult {
     readonly effect: string;
   }[];
 }
-
-/** A pod, as far as it matters to who asks about packets. */
-export interface PodFacts {
-  readonly namespace: string;
-  readonly name: string;
-  /** Missing: not scheduled yet. */
-  readonly node?: string;
-  /** At most one of each family. */
-  readonly addresses: readonly string[];
-  readonly namedPorts: readonly {
-    readonly name: string;
-    readonly protocol: "tcp" | "udp" | "sctp";
-    readonly port: number;
-  }[];
-  readonly hostNetwork: boolean;
-}
-
-/** What an address, or a pod's name, stands for. */
-export type Place =
-  | { readonly kind: "pod"; readonly pod: PodFacts }
-  | { readonly kind: "node"; readonly node: string }
-  | { readonly kind: "outside" };
 
 /** By `NAMESPACE/NAME`, or by address. */
 export type PlaceQuery =

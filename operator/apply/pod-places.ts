@@ -1,9 +1,9 @@
-import type { Located, Place, PlaceQuery, PodFacts } from "../api/engine.js";
+import type { Located, PlaceQuery } from "../api/engine.js";
 import { SluiceError } from "../errors.js";
-import { findOwner } from "../model/find-place.js";
+import { findOwner } from "../model/find-owner.js";
 import { readLooseAddress } from "../model/loose-cidr.js";
 import { nearPodsQuestion } from "../model/near-pods.js";
-import { addressTexts } from "../model/pod-addresses.js";
+import { type Place, type PodFacts, podFacts } from "../model/pod-facts.js";
 import type { Cidr, NodeRecord } from "../model/records.js";
 import type { PodRecord } from "../model/records-pod.js";
 import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
@@ -37,7 +37,7 @@ export function attachedPod(local: LocalPodTable, key: string): LocalEntry | und
 
 function podPlace({ nodeName, local }: Surroundings, key: string): Place {
   const record = local.pods.get(key);
-  if (record !== undefined) return { kind: "pod", pod: factsOf(record) };
+  if (record !== undefined) return { kind: "pod", pod: podFacts(record) };
   const entry = attachedPod(local, key);
   if (entry === undefined) throw unknownPod(local, key);
   return { kind: "pod", pod: factsOfLink(entry, key, nodeName) };
@@ -50,19 +50,7 @@ function placeOf({ nodeName, nodes, local, ownAddresses }: Surroundings, text: s
   }
   const own = { name: nodeName, addresses: ownAddresses };
   const owner = findOwner(address, local.pods.values(), [own, ...nodes.values()]);
-  return owner.kind === "pod" ? { kind: "pod", pod: factsOf(owner.pod) } : owner;
-}
-
-function factsOf(record: PodRecord): PodFacts {
-  const { namespace, name, nodeName, namedPorts, isHostNetwork } = record;
-  return {
-    namespace,
-    name,
-    ...(nodeName !== undefined && { node: nodeName }),
-    addresses: addressTexts(record),
-    namedPorts,
-    hostNetwork: isHostNetwork,
-  };
+  return owner.kind === "pod" ? { kind: "pod", pod: podFacts(owner.pod) } : owner;
 }
 
 function factsOfLink({ link }: LocalEntry, key: string, node: string): PodFacts {

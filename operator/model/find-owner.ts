@@ -1,6 +1,5 @@
-import { hasAddress } from "./pod-addresses.js";
 import type { Cidr, NodeRecord } from "./records.js";
-import type { PodRecord } from "./records-pod.js";
+import type { AddressPair, PodRecord } from "./records-pod.js";
 
 /** What an address belongs to. */
 export type AddressOwner =
@@ -27,4 +26,10 @@ function isSameAddress(a: Cidr, b: Cidr): boolean {
   return a.family === 4
     ? b.family === 4 && a.address === b.address
     : b.family === 6 && a.high === b.high && a.low === b.low;
+}
+
+function hasAddress({ ipv4, ipv6 }: AddressPair, address: Cidr): boolean {
+  return address.family === 4
+    ? ipv4 === address.address
+    : ipv6 !== undefined && ipv6.high === address.high && ipv6.low === address.low;
 }
