@@ -9,6 +9,7 @@ import { connectCommand } from "./commands/connect.js";
 import { confirmCommand } from "./commands/confirm.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { eventsCommand } from "./commands/events.js";
+import { explainCommand } from "./commands/explain.js";
 import { logLevelCommand } from "./commands/log-level.js";
 import { protocolsCommand } from "./commands/protocols.js";
 import { rulesCommand } from "./commands/rules.js";
@@ -33,6 +34,7 @@ const commands: readonly ((cli: Cli) => Command)[] = [
   blockedCommand,
   confirmCommand,
   checkCommand,
+  explainCommand,
   doctorCommand,
   logLevelCommand,
   completionCommand,

@@ -6,7 +6,7 @@ import { readManifestFile } from "../source/manifest-file.js";
 import { ObjectTable } from "../source/object-table.js";
 import { cliError } from "./errors.js";
 
-const fileLimitBytes = 64 << 20;
+export const fileLimitBytes = 64 << 20;
 
 export interface Manifests {
   readonly files: readonly string[];
@@ -30,7 +30,7 @@ export async function readManifests(path: string): Promise<Manifests> {
 }
 
 /** Paths in the order in which the agent reads them, each with why it cannot be read. */
-async function listFiles(path: string): Promise<ReadonlyMap<string, Error | undefined>> {
+export async function listFiles(path: string): Promise<ReadonlyMap<string, Error | undefined>> {
   try {
     if (!(await stat(path)).isDirectory()) return new Map([[path, undefined]]);
   } catch (cause) {
