@@ -20,12 +20,27 @@ export interface PodTracing extends Pick<PodPicture, "datapath" | "firewall" | "
 }
 
 /**
+ * As {@link traceNow}; for the flow that was used last, looks through the flow table first.
+ *
+ * @throws SluiceError as `traceNow`
+ */
+export async function tracePod(tracing: PodTracing, query: PodTraceQuery): Promise<PodTraceStep> {
+  const frame = Buffer.from(query.frame);
+  const ends = query.flow === "newest" ? readFlowEnds(frame) : undefined;
+  if (ends?.portAt !== undefined) {
+    const port = await newestPort(tracing.datapath.flows, ends);
+    if (port !== undefined) frame.writeUInt16BE(port, ends.portAt);
+  }
+  return traceNow(tracing, { ...query, frame });
+}
+
+/**
  * Runs the pods' trace program on a packet that a pod sends or receives: the code of the programs on its link, on the
  * live tables, which stay as they are.
  *
  * @throws SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED, SLUICE_TEST_RUN_FAILED
  */
-export async function tracePod(tracing: PodTracing, query: PodTraceQuery): Promise<PodTraceStep> {
+export function traceNow(tracing: PodTracing, query: PodTraceQuery): PodTraceStep {
   const { datapath, firewall, around } = tracing;
   const entry = needAttached(around, query.pod);
   const { direction } = query;
@@ -33,7 +48,6 @@ export async function tracePod(tracing: PodTracing, query: PodTraceQuery): Promi
   /* Destination and source of the link. */
   const macs = [macBytes(tracing.gatewayMac), macBytes(entry.link.mac)];
   frame.set(Buffer.concat(direction === "egress" ? macs : macs.toReversed()));
-  if (query.flow === "newest") await takePort(tracing, frame);
   const ends = readFlowEnds(frame);
   const context = Buffer.alloc(CONTEXT.bytes);
   const comesIn = ends === undefined || !isOwn(around, ends);
@@ -66,13 +80,6 @@ export async function tracePod(tracing: PodTracing, query: PodTraceQuery): Promi
     isDelivered: trace.delivered !== 0,
     ...(flow !== undefined && { flow }),
   };
-}
-
-async function takePort({ datapath }: PodTracing, frame: Buffer): Promise<void> {
-  const ends = readFlowEnds(frame);
-  if (ends?.portAt === undefined) return;
-  const port = await newestPort(datapath.flows, ends);
-  if (port !== undefined) frame.writeUInt16BE(port, ends.portAt);
 }
 
 /** Rules by their full names. */
