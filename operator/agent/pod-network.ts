@@ -2,6 +2,8 @@ import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Engine } from "../api/engine.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
+import { locate } from "../apply/pod-places.js";
+import { tracePod } from "../apply/pod-tracer.js";
 import { AttachmentStore } from "../cni/attachment-store.js";
 import { cniError } from "../cni/errors.js";
 import { hostMac } from "../cni/gateway.js";
@@ -76,8 +78,8 @@ export async function startPodNetwork(
     }),
     rules: () => pods.rules(),
     problems: () => pods.problems(),
-    locate: (query) => pods.locate(query),
-    trace: (query) => pods.trace(query),
+    locate: (query) => locate(pods.tracing().around, query),
+    trace: (query) => tracePod(pods.tracing(), query),
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {

@@ -149,7 +149,9 @@ export interface PodReports {
   state(): PodNetworkState;
   rules(): readonly RuleState[];
   problems(): readonly Problem[];
+  /** SluiceError SLUICE_UNKNOWN_POD, SLUICE_CIDR. */
   locate(query: PlaceQuery): Located;
+  /** As `Engine.trace`, by the policies of a pod of this node. SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED. */
   trace(query: PodTraceQuery): Promise<PodTraceStep>;
 }
 
@@ -321,10 +323,8 @@ export interface Engine {
   confirm(policy: string): Promise<void>;
   /** Runs the loaded program on the live tables without side effects. */
   trace(frame: Uint8Array, interfaceName: string): Promise<TraceResult>;
-  /** SluiceError SLUICE_NO_POD_NETWORK without a pod network, SLUICE_UNKNOWN_POD. */
-  locate(query: PlaceQuery): Promise<Located>;
-  /** As `trace`, by the policies of a pod of this node; also SLUICE_NOT_ATTACHED. */
-  tracePod(query: PodTraceQuery): Promise<PodTraceStep>;
+  /** What can be asked about pods. SluiceError SLUICE_NO_POD_NETWORK without a pod network. */
+  pods(): PodReports;
   /** Sampled events from now on; returns how to stop. */
   onEvent(listener: (event: EventState) => void): () => void;
   /** Events lost to a full ring or the kernel-side cap since start. */

@@ -61,16 +61,16 @@ export function createHandlers(
       if ((pod === undefined) === (address === undefined)) {
         throw apiError("SLUICE_API_REQUEST", "either pod or address is to be given");
       }
-      return engine.locate(
-        pod === undefined
-          ? { address: text(address, "address") }
-          : { pod: text(pod, "pod") },
-      );
+      return engine
+        .pods()
+        .locate(
+          pod === undefined ? { address: text(address, "address") } : { pod: text(pod, "pod") },
+        );
     },
     tracePod: (body) => {
       const request = fields(body, ["pod", "direction", "frame", "flow"]);
       const flow = request.flow === undefined ? undefined : choice(request.flow, "flow", flowModes);
-      return engine.tracePod({
+      return engine.pods().trace({
         pod: text(request.pod, "pod"),
         direction: choice(request.direction, "direction", directions),
         frame: frame(request.frame),

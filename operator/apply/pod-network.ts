@@ -1,13 +1,6 @@
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
-import type {
-  Located,
-  PlaceQuery,
-  PodNetworkState,
-  PodTraceQuery,
-  PodTraceStep,
-  RuleState,
-} from "../api/engine.js";
+import type { PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
@@ -22,11 +15,11 @@ import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
-import { locate } from "./pod-places.js";
+import { noPod } from "./pod-places.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import { PodTables } from "./pod-tables.js";
-import { tracePod } from "./pod-tracer.js";
+import type { PodTracing } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
 import { RuleSlots } from "./rule-slots.js";
 import { WakeUp } from "./wake-up.js";
@@ -158,7 +151,7 @@ export class PodNetwork {
     }
     const { signal } = this.#ending;
     if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
-      throw noPod(link);
+      throw noPod(link, RECORD_MS);
     }
     await this.#applyNow();
     if (entry.error !== undefined) throw entry.error;
@@ -201,24 +194,12 @@ export class PodNetwork {
     return describePodRules(this.#picture());
   }
 
-  /** @throws SluiceError SLUICE_UNKNOWN_POD, SLUICE_CIDR */
-  locate(query: PlaceQuery): Located {
-    return locate(this.#surroundings(), query);
-  }
-
-  /** @throws SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED */
-  trace(query: PodTraceQuery): Promise<PodTraceStep> {
-    const { gatewayMac } = this.#options;
-    return tracePod({ ...this.#picture(), around: this.#surroundings(), gatewayMac }, query);
-  }
-
-  #surroundings() {
-    return {
-      nodeName: this.#options.nodeName,
-      nodes: this.#objects.nodes,
-      local: this.#local,
-      ownAddresses: this.#ownAddresses,
-    };
+  /** What traces of its pods' packets need. */
+  tracing(): PodTracing {
+    const { nodeName, gatewayMac } = this.#options;
+    const { nodes } = this.#objects;
+    const around = { nodeName, nodes, local: this.#local, ownAddresses: this.#ownAddresses };
+    return { ...this.#picture(), around, gatewayMac };
   }
 
   #picture(): PodPicture {
@@ -375,12 +356,4 @@ export class PodNetwork {
       before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
     return isSame ? this.#ownAddresses : [...byText.values()];
   }
-}
-
-function noPod({ pod: { namespace, name, uid } }: PodLink): SluiceError {
-  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
-  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${RECORD_MS / 1000} s`;
-  return new SluiceError("SLUICE_NO_POD", problem, {
-    remedy: "It is tried again; check that the pod is there, and the agent's source",
-  });
 }

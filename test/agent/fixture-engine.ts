@@ -236,10 +236,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
       calls.push(["trace", Buffer.from(frame).toString("hex"), interfaceName]);
       return { ...traced, interface: interfaceName };
     },
-    locate: async () => {
-      throw new SluiceError("SLUICE_NO_POD_NETWORK", "this agent has no pod network");
-    },
-    tracePod: async () => {
+    pods: () => {
       throw new SluiceError("SLUICE_NO_POD_NETWORK", "this agent has no pod network");
     },
     onEvent: (listener) => {

@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { defaultBpffs, type IfIndex, sumCounters, TcAction, testRun } from "../../datapath/index.js";
+import {
+  defaultBpffs,
+  type IfIndex,
+  sumCounters,
+  TcAction,
+  testRun,
+} from "../../datapath/index.js";
 import type { PodTraceStep } from "../../operator/api/engine.js";
 import { LocalPodTable } from "../../operator/apply/local-pod-table.js";
 import { PodObjects } from "../../operator/apply/pod-objects.js";
@@ -161,7 +167,12 @@ class ProgramSubject implements PolicySubject {
     const { datapath, firewall, slots } = this.#pods;
     const input = this.#compiled.input!;
     const nodes = new Map(input.nodes.map((record) => [record.name, record]));
-    const around = { nodeName: node, nodes, local: this.#table(), ownAddresses: input.ownAddresses };
+    const around = {
+      nodeName: node,
+      nodes,
+      local: this.#table(),
+      ownAddresses: input.ownAddresses,
+    };
     const { rules } = this.#compiled;
     const tracing = { datapath, firewall, slots, rules, around, gatewayMac: GATEWAY_MAC };
     const ends = endsOf(cluster, one);

@@ -174,7 +174,10 @@ describe("a packet of a flow", () => {
     f.out("a", f.packetOf("a", "b", 4, syn));
     await f.pods.apply(open.slice(1));
     const step = trace("a", "egress", f.packetOf("a", "b", 4, ack()), "exact");
-    assert.deepEqual([step.verdict, step.rule, step.flow?.isCurrent], ["drop", "nothing else", false]);
+    assert.deepEqual(
+      [step.verdict, step.rule, step.flow?.isCurrent],
+      ["drop", "nothing else", false],
+    );
     const reply = trace("a", "ingress", f.packetOf("b", "a", 4, answer), "exact");
     assert.deepEqual([reply.verdict, reply.rule], ["drop", "nothing else"]);
     assert.equal(f.pods.flows().length, 1);
@@ -222,7 +225,10 @@ describe("a trace says", () => {
     const away = packet(f.eth("a"), ipv4({ source: "10.1.0.1", destination: "192.0.2.1" }), tcp());
     assert.equal(trace("a", "egress", away).isDelivered, false);
     assert.equal(trace("a", "egress", frame("a", "b")).isDelivered, true);
-    assert.equal(trace("a", "egress", f.packetOf("a", "b", 4, tcp(), { hops: 1 })).isDelivered, false);
+    assert.equal(
+      trace("a", "egress", f.packetOf("a", "b", 4, tcp(), { hops: 1 })).isDelivered,
+      false,
+    );
   });
 
   it("which pods it can be asked about", () => {

@@ -77,7 +77,7 @@ export function explainCommand(cli: Cli): Command {
       const given = cluster.given.filter(({ pod }) => ends.includes(pod));
       output.show({ ...walk, givenAddresses: given }, () => walkText(walk, frame, output));
       for (const { pod } of given) {
-        output.note(`${pod} has no address in its manifest, and was given one that no block holds`);
+        output.note(`${pod} has no address in its manifest: blocks that may hold it are not known`);
       }
       if (!isExpected(options.expect, walk.verdict)) cli.exitCode = exitCodes.finding;
     });

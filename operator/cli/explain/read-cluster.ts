@@ -78,10 +78,13 @@ class ClusterReader {
 
   add(path: string, text: string): void {
     const { documents, faults } = parseManifestText(text);
+    const remedy = "Correct it";
     for (const { code, line, message } of faults ?? []) {
-      this.problems.push(fileProblem(code, path, message, { line }));
+      this.problems.push(fileProblem(code, path, message, { line, remedy }));
     }
-    for (const document of documents ?? []) this.#addDocument(path, document);
+    /* To tell a line of JSON is to parse it once more: of thousands of objects their names must do. */
+    const hasLines = !/^\s*[{[]/.test(text);
+    for (const document of documents ?? []) this.#addDocument(path, document, hasLines);
   }
 
   finish(): ManifestCluster {
@@ -105,7 +108,7 @@ class ClusterReader {
     };
   }
 
-  #addDocument(path: string, document: TextDocument): void {
+  #addDocument(path: string, document: TextDocument, hasLines: boolean): void {
     let value: unknown;
     try {
       value = document.read();
@@ -115,8 +118,8 @@ class ClusterReader {
       return;
     }
     for (const item of expandList(value)) {
-      const line = item.path.length === 0 ? document.line : document.lineOf(item.path);
-      this.#addObject(item.value, { source: path, line: line ?? document.line });
+      const line = hasLines ? document.lineOf(item.path) : undefined;
+      this.#addObject(item.value, { source: path, ...(line !== undefined && { line }) });
     }
   }
 
@@ -129,22 +132,28 @@ class ClusterReader {
       return;
     }
     if (!isKind(kind) || !isOwnGroup(kind, apiVersion)) {
-      if (/NetworkPolicy$/.test(kind)) this.#foreign.add(`${kind} of ${apiVersion}`);
+      if (kind.endsWith("NetworkPolicy")) this.#foreign.add(`${kind} of ${apiVersion}`);
       return;
     }
     if (apiVersion !== kinds[kind]) {
       this.problems.push({
-        ...fileProblem("SLUICE_UNKNOWN_VERSION", origin.source, `version ${apiVersion} is not known`, {
-          line: origin.line,
-          remedy: `Write apiVersion: ${kinds[kind]}`,
-        }),
+        ...fileProblem(
+          "SLUICE_UNKNOWN_VERSION",
+          origin.source,
+          `version ${apiVersion} is not known`,
+          {
+            line: origin.line,
+            remedy: `Write apiVersion: ${kinds[kind]}`,
+          },
+        ),
         kind,
         field: "apiVersion",
         ...(typeof metadata?.name === "string" && { name: metadata.name }),
       });
       return;
     }
-    const record = kind === "Node" ? this.#readNode(value, origin) : this.#read(kind, value, origin);
+    const record =
+      kind === "Node" ? this.#readNode(value, origin) : this.#read(kind, value, origin);
     if (record !== undefined) this.#keep(record);
   }
 
@@ -157,7 +166,7 @@ class ClusterReader {
       const name = "namespace" in draft ? `${draft.namespace}/${draft.name}` : draft.name;
       this.problems.push({ ...finding, origin, kind, name, field: formatPath(path) });
     }
-    return unknown.length > 0 ? undefined : recordOf<Exclude<Read, NodeRecord>>(draft as never, origin);
+    return unknown.length > 0 ? undefined : recordOf<Exclude<Read, NodeRecord>>(draft, origin);
   }
 
   #readNode(value: unknown, origin: Origin): NodeRecord | undefined {
@@ -185,7 +194,8 @@ class ClusterReader {
       return;
     }
     const { kind, origin } = record;
-    const message = `the same ${kind} is defined at ${first.origin.source}:${first.origin.line}`;
+    const place = first.origin.line === undefined ? "" : `:${first.origin.line}`;
+    const message = `the same ${kind} is defined at ${first.origin.source}${place}`;
     this.problems.push({
       ...fileProblem("SLUICE_DUPLICATE_OBJECT", origin.source, message, origin),
       kind,
