@@ -60,7 +60,8 @@ static __noinline void send_event(context *ctx, const struct generation *generat
 	event->ifindex = packet->ifindex;
 	event->length = packet->length;
 	event->effect = effect;
-	__builtin_memset(event->pad, 0, sizeof(event->pad));
+	event->pad = 0;
+	event->subject = packet->subject;
 	for (int i = 0; i < EVENT_BYTES / 8; i++) {
 		__u64 *chunk = data + i * 8;
 

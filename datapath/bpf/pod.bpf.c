@@ -58,6 +58,7 @@ static __always_inline void judge_by_rules(struct __sk_buff *skb, struct packet 
 	/* A pod whose policies are not compiled yet is closed. */
 	if (!slot_bit(generation->judged, slot))
 		return decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
+	packet->subject = slot;
 	if (!look_up_fields(generation, packet, slot, &found, tracing))
 		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
 	walk(skb, generation, packet, &found, tracing);

@@ -325,7 +325,9 @@ struct event {
 	__u16 captured;
 	/* enum effect */
 	__u8 effect;
-	__u8 pad[3];
+	__u8 pad;
+	/* Interface slot of the pod whose rule it is; 0: the uplink's rules. */
+	__u16 subject;
 	__u8 bytes[EVENT_BYTES];
 };
 

@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
-import type { Engine } from "../api/engine.js";
+import type { Engine, EventState } from "../api/engine.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
 import { locate } from "../apply/pod-places.js";
 import { tracePod } from "../apply/pod-tracer.js";
@@ -30,7 +30,7 @@ export interface RunningPodNetwork {
  * @throws SluiceError
  */
 export async function startPodNetwork(
-  { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
+  { engine: { nodeName, pinRoot, stateFolder, eventsPerSecond }, socketPath }: AgentOptions,
   { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
@@ -47,8 +47,16 @@ export async function startPodNetwork(
       log.error({ err, configFolder }, "the network configuration could not be written");
     }
   };
+  let tell: (event: EventState) => void = () => undefined;
   const pods = await openPodNetwork(
-    { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
+    {
+      nodeName,
+      pinRoot,
+      gatewayMac: hostMac,
+      onApplied: announce,
+      eventsPerSecond,
+      onEvent: (event) => tell(event),
+    },
     logger,
   );
   const cniSocket = join(dirname(socketPath), "cni.sock");
@@ -80,6 +88,9 @@ export async function startPodNetwork(
     problems: () => pods.problems(),
     locate: (query) => locate(pods.tracing().around, query),
     trace: (query) => tracePod(pods.tracing(), query),
+    onEvent(listener) {
+      tell = listener;
+    },
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {

@@ -153,6 +153,8 @@ export interface PodReports {
   locate(query: PlaceQuery): Located;
   /** As `Engine.trace`, by the policies of a pod of this node. SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED. */
   trace(query: PodTraceQuery): Promise<PodTraceStep>;
+  /** Tells a listener of all events from now on. */
+  onEvent(listener: (event: EventState) => void): void;
 }
 
 export interface EngineStatus {
@@ -282,6 +284,9 @@ export interface EventState {
   readonly effect: string;
   readonly audit: boolean;
   readonly interface: string;
+  /** `NAMESPACE/NAME` of the pod whose rule it is, and what of its packets the rule judges; missing on uplinks. */
+  readonly pod?: string;
+  readonly direction?: PodDirection;
   /** Length of the frame in bytes. */
   readonly length: number;
   /** First bytes of the frame, base64. */

@@ -48,6 +48,9 @@ class FirewallEngine implements Engine {
   readonly #versions: PolicyVersions;
   #failSafe: readonly RuleRecord[];
   readonly #listeners = new Set<(event: EventState) => void>();
+  readonly #tell = (event: EventState) => {
+    for (const listener of this.#listeners) listener(event);
+  };
   readonly #startedAt = new Date();
   #parts: Parts | undefined;
   #desired: Desired | undefined;
@@ -74,14 +77,8 @@ class FirewallEngine implements Engine {
   }
 
   async start(): Promise<void> {
-    this.#parts = await openParts(
-      this.#options,
-      this.#log,
-      () => this.#wake(COALESCE_MS),
-      (event) => {
-        for (const listener of this.#listeners) listener(event);
-      },
-    );
+    const wake = () => this.#wake(COALESCE_MS);
+    this.#parts = await openParts(this.#options, this.#log, wake, this.#tell);
   }
 
   submit(event: ObjectEvent): void {
@@ -103,6 +100,7 @@ class FirewallEngine implements Engine {
 
   setPods(pods: PodReports): void {
     this.#pods = pods;
+    pods.onEvent(this.#tell);
   }
 
   setSourceProblems(problems: readonly Problem[]): void {

@@ -1,21 +1,21 @@
 import type pino from "pino";
-import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
+import type { EventState, PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
 import type { Cidr, Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
+import { ownAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { noPod } from "./pod-places.js";
+import { capturePodEvents } from "./pod-events.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import { PodTables } from "./pod-tables.js";
@@ -44,6 +44,10 @@ export interface PodNetworkOptions {
   readonly gatewayMac: string;
   /** Called after each application that succeeded. */
   readonly onApplied?: () => void;
+  /** Of events on one CPU, in the kernel. */
+  readonly eventsPerSecond: number;
+  /** Called with what policies refuse, or in audit mode would. */
+  readonly onEvent: (event: EventState) => void;
 }
 
 /** @throws SluiceError as `openPodDatapath` */
@@ -92,6 +96,7 @@ export class PodNetwork {
   #applyError: string | undefined;
   readonly #timer = new WakeUp(() => this.#applyNow());
   readonly #addressTimer: NodeJS.Timeout;
+  readonly #stopEvents: () => void;
   #running: Promise<void> = Promise.resolve();
   /** The application that has not begun yet. */
   #next: Promise<void> | undefined;
@@ -109,6 +114,7 @@ export class PodNetwork {
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
+    this.#stopEvents = capturePodEvents(() => this.#picture(), options.onEvent);
   }
 
   /** Level-triggered: the newest record of a name wins; applying is coalesced. */
@@ -227,7 +233,7 @@ export class PodNetwork {
     await this.#running;
     await this.#firewall.settle();
     this.#grace.close();
-    closeFd(this.#datapath.eventsFd);
+    this.#stopEvents();
     this.#datapath.close();
   }
 
@@ -316,7 +322,7 @@ export class PodNetwork {
       judgedSlots,
       enforcedSlots: judgedSlots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond: this.#options.eventsPerSecond,
     });
     /* What allowed a flow may have gone with an address. */
     if (!isNew && rules.contents !== this.#rules?.contents) this.#firewall.judgeFlowsAgain();
@@ -343,17 +349,8 @@ export class PodNetwork {
     }
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readOwnAddresses(): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    return ownAddresses(told, this.#ownAddresses);
   }
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { EventState } from "../../operator/api/engine.js";
 import { agentCapabilities } from "../../operator/health/capabilities.js";
 import { runSluicectl } from "../agent/run-cli.js";
 import { withCluster } from "../support/cluster/cluster.js";
@@ -157,6 +158,35 @@ test("the pods of a node", async (context) => {
           await connects(node.inner, server.ipv4, port);
         },
       );
+
+      await context.test("what it refuses is told live, by pod and rule", async () => {
+        const words = "events --pod web/server --effect drop --port 8080 -n 1 -o json";
+        const told = runSluicectl([
+          ...words.split(" "),
+          "--socket",
+          join(node.folder, "agent.sock"),
+        ]);
+        /* The stream may not be open yet when the first packets come. */
+        const knocking = setInterval(() => {
+          void client.peer.call("tryTcp", { to: server.ipv6, port, timeoutMs: 100 });
+        }, 200);
+        const { out, err } = await told.finally(() => clearInterval(knocking));
+        const event = JSON.parse(out) as EventState & { readonly summary: string };
+        const { policy, rule, effect, audit, pod, direction } = event;
+        assert.deepEqual(
+          { policy, rule, effect, audit, pod, direction },
+          {
+            policy: isolation[0],
+            rule: isolation[1],
+            effect: "drop",
+            audit: false,
+            pod: "web/server",
+            direction: "ingress",
+          },
+          err,
+        );
+        assert.ok(event.summary.endsWith(`> [${server.ipv6}]:${port} SYN`), event.summary);
+      });
 
       const allowed = ["NetworkPolicy web/allow-clients", "ingress[0]"] as const;
       const both = ["isolation", "ingress: web/allow-clients, web/deny-all"] as const;
