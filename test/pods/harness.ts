@@ -55,6 +55,8 @@ export interface PodRule {
   readonly set?: string;
   readonly protocols?: readonly ProtocolMatch[];
   readonly audit?: boolean;
+  /** Default: no events. */
+  readonly logOneIn?: number;
 }
 
 /** What a packet met with at one stage. */
@@ -89,6 +91,7 @@ export class Pods {
   readonly slots: RuleSlots;
   readonly firewall: Firewall;
   readonly #grace = new GracePeriod();
+  #isRingTaken = false;
   readonly #pods = new Map<string, Pod & Pick<PodInterface, "slotOut" | "slotIn">>();
 
   constructor(datapath: PodDatapath) {
@@ -114,7 +117,7 @@ export class Pods {
   }
 
   /** Puts rules in force for all pods added so far; a pod that none names is open. */
-  async apply(rules: readonly PodRule[]): Promise<void> {
+  async apply(rules: readonly PodRule[], eventsPerSecond = 0): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
@@ -125,7 +128,7 @@ export class Pods {
       judgedSlots: slots,
       enforcedSlots: slots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond,
     });
   }
 
@@ -155,7 +158,7 @@ export class Pods {
       ],
       rateLimit: undefined,
       redirect: undefined,
-      logOneIn: 0,
+      logOneIn: rule.logOneIn ?? 0,
       next: index + 1,
       resume: index + 1,
     };
@@ -221,8 +224,14 @@ export class Pods {
   async close(): Promise<void> {
     await this.firewall.settle();
     this.#grace.close();
-    closeFd(this.datapath.eventsFd);
+    if (!this.#isRingTaken) closeFd(this.datapath.eventsFd);
     this.datapath.close();
+  }
+
+  /** Whoever takes the ring closes it. */
+  takeRing(): PodDatapath {
+    this.#isRingTaken = true;
+    return this.datapath;
   }
 
   /** Packets of a pod that have met with this so far. */
