@@ -23,6 +23,9 @@ export interface RunningPodNetwork {
   close(): Promise<void>;
 }
 
+/** Nobody asks for them, unlike for those of rules with `log`, and each costs the agent some microseconds. */
+const MOST_EVENTS_PER_SECOND = 100;
+
 /**
  * Gives this node's pods their network: serves CNI and keeps policies in force. Pods that an earlier agent attached are
  * taken over before this resolves, so it comes before the source is read.
@@ -54,7 +57,7 @@ export async function startPodNetwork(
       pinRoot,
       gatewayMac: hostMac,
       onApplied: announce,
-      eventsPerSecond,
+      eventsPerSecond: Math.min(eventsPerSecond, MOST_EVENTS_PER_SECOND),
       onEvent: (event) => tell(event),
     },
     logger,
