@@ -157,7 +157,6 @@ const refused: readonly (readonly [
   ["POST", "/v1/locate", "{}", 400, /either pod or address/],
   ["POST", "/v1/locate", '{"pod":"web/a","address":"10.0.0.1"}', 400, /either pod or address/],
   ["POST", "/v1/locate", '{"pod":7}', 400, /pod is not a text/],
-  ["POST", "/v1/locate", '{"pod":"web/a"}', 409, /this agent has no pod network/],
   ["POST", "/v1/trace-pod", '{"pod":"web/a"}', 400, /direction is none of egress, ingress/],
   [
     "POST",
