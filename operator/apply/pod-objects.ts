@@ -74,7 +74,8 @@ export class PodObjects {
         : [...this.pods.values()].find((record) => record.uid === uid);
     }
     const record = this.pods.get(keyOf({ namespace, name }));
-    return uid === undefined || record?.uid === uid ? record : undefined;
+    // A manifest in a folder may have no uid.
+    return uid === undefined || record?.uid === uid || record?.uid === "" ? record : undefined;
   }
 
   /**
