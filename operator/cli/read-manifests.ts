@@ -1,4 +1,6 @@
 import { stat } from "node:fs/promises";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import type { ClusterKinds } from "../model/admit.js";
 import { Interner } from "../model/interner.js";
 import type { ClusterKind } from "../model/project-cluster.js";
@@ -10,7 +12,7 @@ import { ObjectTable } from "../source/object-table.js";
 import type { SourceRecord } from "../source/source.js";
 import { cliError } from "./errors.js";
 
-export const fileLimitBytes = 64 << 20;
+const fileLimitBytes = 64 << 20;
 
 export interface Manifests {
   readonly files: readonly string[];
@@ -19,19 +21,28 @@ export interface Manifests {
 }
 
 /**
- * Reads a folder of manifests, or one file, once, as the agent would read it at its start.
+ * Reads folders of manifests, or files, once, as the agent would read them at its start.
  *
  * @param kinds Kubernetes' own kinds that are taken besides Nodes
- * @throws SluiceError SLUICE_FILE when the path itself cannot be read
+ * @param stdin what the path `-` stands for
+ * @throws SluiceError SLUICE_FILE when a path itself cannot be read
  */
 export async function readManifests(
-  path: string,
+  paths: readonly string[],
   kinds: readonly ClusterKind[] = [],
+  stdin?: Readable,
 ): Promise<Manifests> {
   const cluster = { kinds, interner: new Interner() };
   const files = new Map<string, LoadedFile>();
-  for (const [file, failure] of await listFiles(path)) {
-    files.set(file, failure === undefined ? await load(file, cluster) : failed(file, failure));
+  for (const path of paths) {
+    if (path === "-" && stdin !== undefined) {
+      const text = (await buffer(stdin)).toString();
+      files.set(path, await loadText(path, text, undefined, Date.now(), cluster));
+      continue;
+    }
+    for (const [file, failure] of await listFiles(path)) {
+      files.set(file, failure === undefined ? await load(file, cluster) : failed(file, failure));
+    }
   }
   const { events, problems } = new ObjectTable().update(files);
   const records = events.flatMap((event) => (event.type === "upsert" ? event.record : []));
@@ -39,7 +50,7 @@ export async function readManifests(
 }
 
 /** Paths in the order in which the agent reads them, each with why it cannot be read. */
-export async function listFiles(path: string): Promise<ReadonlyMap<string, Error | undefined>> {
+async function listFiles(path: string): Promise<ReadonlyMap<string, Error | undefined>> {
   try {
     if (!(await stat(path)).isDirectory()) return new Map([[path, undefined]]);
   } catch (cause) {

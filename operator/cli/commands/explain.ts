@@ -84,8 +84,7 @@ export function explainCommand(cli: Cli): Command {
 }
 
 /** @throws SluiceError SLUICE_MANIFESTS: without an object that is wrong the answer might be another */
-function tellProblems({ problems, foreignPolicies }: ManifestCluster, output: Output): void {
-  for (const kind of foreignPolicies) output.note(`left out: ${kind}`);
+function tellProblems({ problems }: ManifestCluster, output: Output): void {
   for (const problem of problems) {
     const { severity } = problem;
     const paint = severity === "error" ? output.colors.red : output.colors.yellow;
