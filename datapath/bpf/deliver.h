@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From pod to pod on one node without the stack of the host. */
+/* To a pod of this node without the stack of the host. */
 #ifndef SLUICE_DELIVER_H
 #define SLUICE_DELIVER_H
 
@@ -41,9 +41,11 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 	struct ethhdr *ethernet = data;
 	void *header = ethernet + 1;
 
-	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6)
+	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6) {
 		((struct ipv6hdr *)header)->hop_limit--;
-	else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4)
+		/* A device may have summed the whole packet; IPv6 has no sum of its own to make up for the change. */
+		bpf_csum_update(skb, ~(__u32)bpf_htons(1));
+	} else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4)
 		take_hop(header);
 	else
 		return TC_ACT_UNSPEC;

@@ -6,16 +6,18 @@
  *                                                                                       |
  *                                                   flow, or ingress policies <- local pod
  *   pod_in    whose veth? -> from this node? -> parse -> flow, or ingress policies
+ *   pod_arrive a local pod's address? -> not from where it cannot be -> parse -> flow, or ingress policies -> deliver
  *   pod_trace the stages of either, run by `sluicectl trace`: writes each down and changes nothing else
  *
- * Both sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
- * the stack. What becomes of each packet is in docs/pods.md.
+ * Two sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
+ * the stack. pod_arrive sits on the ingress of uplinks and tunnels, in front of the stack. What becomes of each packet is in docs/pods.md.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 typedef struct __sk_buff context;
 
+#include "arrive.h"
 #include "deliver.h"
 #include "flows.h"
 #include "fragments.h"
@@ -228,6 +230,36 @@ int pod_in(struct __sk_buff *skb)
 	judge_received(skb, &packet, pod, false);
 	count_outcome(&packet, pod->slot_in);
 	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int pod_arrive(struct __sk_buff *skb)
+{
+	struct packet packet = packet_at(skb, STAGE_IN);
+	struct pod_key source = {}, destination = {};
+	const struct pod *to;
+	enum reason reason;
+
+	if (!read_addresses(skb, &source, &destination))
+		return TC_ACT_UNSPEC;
+	/* A local pod sends by its own veth. */
+	if (bpf_map_lookup_elem(&pods, &source))
+		return refuse(&packet, 0, REASON_SPOOFED);
+	to = bpf_map_lookup_elem(&pods, &destination);
+	if (!to)
+		return TC_ACT_UNSPEC;
+	if (!is_from_elsewhere(&packet, &source))
+		return refuse(&packet, to->slot_in, REASON_SPOOFED);
+	reason = read_packet(skb, &packet);
+	if (reason != REASON_RULE)
+		return refuse(&packet, to->slot_in, reason);
+	/* The stack has its say, and what it forwards comes to pod_in. */
+	if ((packet.traits & TRAIT_MARTIAN_SOURCE) || !can_deliver(skb, &packet))
+		return TC_ACT_UNSPEC;
+	active_generation(&packet);
+	admit(skb, &packet, to->slot_out, to->slot_in, false);
+	count_outcome(&packet, to->slot_in);
+	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
 }
 
 /* One end of a packet's way: by the policies of the pod behind the interface, as enum pod_trace_flags in cb[0] say. */

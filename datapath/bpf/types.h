@@ -282,6 +282,27 @@ struct pod {
 	__u8 gateway_mac[6];
 };
 
+/* A range of pods on another node, found by the longest prefix. */
+struct pod_route_key {
+	/* Of what follows: 32 for the family, and those of the range. */
+	__u32 prefix_bits;
+	__u32 family;
+	/* Network order; IPv4 in the first word. */
+	__u32 address[4];
+};
+
+enum pod_route_flags {
+	/* Its packets come through this device and no other one. */
+	POD_ROUTE_TUNNEL = 1,
+};
+
+struct pod_route {
+	/* Of the device that leads there. */
+	__u32 ifindex;
+	/* enum pod_route_flags */
+	__u32 flags;
+};
+
 enum flow_flags {
 	/* The other side has answered. */
 	FLOW_REPLIED = 1,

@@ -28,7 +28,7 @@ export interface RunningPodNetwork {
  * @throws SluiceError
  */
 export async function startPodNetwork(
-  { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
+  { engine: { nodeName, pinRoot, stateFolder, uplinks }, socketPath }: AgentOptions,
   { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
@@ -46,7 +46,7 @@ export async function startPodNetwork(
     }
   };
   const pods = await openPodNetwork(
-    { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
+    { nodeName, pinRoot, gatewayMac: hostMac, uplinks, onApplied: announce },
     logger,
   );
   const cniSocket = join(dirname(socketPath), "cni.sock");

@@ -6,6 +6,8 @@ import {
   Pod,
   PodInterface,
   PodKey,
+  PodRoute,
+  PodRouteKey,
   podMaps,
 } from "../../datapath/generated/layout.js";
 import { u32 } from "../../datapath/codec.js";
@@ -44,9 +46,12 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
     ({ program, map }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
+      podArrive: program("pod_arrive"),
       podTrace: program("pod_trace"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      nodeAddresses: map("node_addresses", PodKey, u32),
+      podRoutes: map("pod_routes", PodRouteKey, PodRoute),
       flows: map("flows", ConnectionKey, Flow),
     }),
   );

@@ -1,3 +1,4 @@
+import type { PodKey } from "../../datapath/generated/layout.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
@@ -31,9 +32,18 @@ export interface AddressWords {
 
 export function wordsOf(text: string): AddressWords {
   const cidr = parseCidr(text);
+  return { family: cidr.family, words: wordsOfCidr(cidr) };
+}
+
+/** The address as tables have it for a key. */
+export function keyOfCidr(cidr: Cidr): PodKey {
+  return { address: wordsOfCidr(cidr), family: cidr.family };
+}
+
+function wordsOfCidr(cidr: Cidr): readonly number[] {
   const bytes = Buffer.alloc(16);
   writeAddress(cidr, bytes);
-  return { family: cidr.family, words: [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) };
+  return [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at));
 }
 
 function writeAddress(cidr: Cidr, bytes: Buffer): void {

@@ -1,5 +1,5 @@
 import type pino from "pino";
-import { closeFd, GracePeriod, linkByName, listAddresses } from "../../datapath/index.js";
+import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type {
   Located,
   PlaceQuery,
@@ -13,11 +13,10 @@ import { compileFieldClasses, type FieldClasses } from "../compile/field-classes
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { isFault, readCidr, ANY_CIDR } from "../model/cidr.js";
-import type { Cidr, Problem } from "../model/records.js";
+import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
+import { NodeEdge } from "./node-edge.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
@@ -25,6 +24,7 @@ import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { locate } from "./pod-places.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
+import type { PodRange } from "./pod-routes.js";
 import { PodTables } from "./pod-tables.js";
 import { tracePod } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -49,6 +49,8 @@ export interface PodNetworkOptions {
   readonly pinRoot: string;
   /** MAC of the node's end of every pod's veth. */
   readonly gatewayMac: string;
+  /** Globs of the interfaces that packets for pods arrive at; empty: what default routes lead to. */
+  readonly uplinks: readonly string[];
   /** Called after each application that succeeded. */
   readonly onApplied?: () => void;
 }
@@ -85,13 +87,13 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
+  readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
   readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
-  #ownAddresses: readonly Cidr[] = [];
   #rules: PodRules | undefined;
   #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
   #isSynced = false;
@@ -111,8 +113,10 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
+    this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
-      if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
+      if (this.#inSync) this.#edge.followInterfaces();
+      if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
@@ -217,7 +221,7 @@ export class PodNetwork {
       nodeName: this.#options.nodeName,
       nodes: this.#objects.nodes,
       local: this.#local,
-      ownAddresses: this.#ownAddresses,
+      ownAddresses: this.#edge.ownAddresses,
     };
   }
 
@@ -230,6 +234,16 @@ export class PodNetwork {
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
     };
+  }
+
+  /**
+   * Where the pods of other nodes are: all of their ranges.
+   *
+   * @throws SluiceError SLUICE_MAP_FULL
+   */
+  setPodRanges(ranges: readonly PodRange[]): void {
+    this.#edge.podRoutes.set(ranges);
+    if (this.#inSync) this.#edge.followInterfaces();
   }
 
   /** Waits for no record any more: what is being attached fails, and is tried again with the next agent. */
@@ -290,6 +304,12 @@ export class PodNetwork {
       const isThere = this.#local.entries.get(entry.link.hostName) === entry;
       if (isThere && !entry.isConnected) this.#connect(entry);
     }
+    /* Their program judges by these tables, so they are filled before. */
+    this.#edge.followInterfaces();
+  }
+
+  #ownNode() {
+    return this.#objects.nodes.get(this.#options.nodeName);
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */
@@ -297,7 +317,7 @@ export class PodNetwork {
     localPods: readonly ReturnType<typeof localPodOf>[],
     candidates: PodPolicyCandidates,
   ): Promise<void> {
-    this.#ownAddresses = this.#readOwnAddresses();
+    this.#edge.writeAddresses(this.#ownNode());
     const changedPods = this.#local.takeChanged();
     for (;;) {
       try {
@@ -309,7 +329,7 @@ export class PodNetwork {
             changedPods,
             namespaces: this.#objects.namespaces,
             nodes: [...this.#objects.nodes.values()],
-            ownAddresses: this.#ownAddresses,
+            ownAddresses: this.#edge.ownAddresses,
             networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
             clusterNetworkPolicies: policies.filter(
               (policy) => policy.kind === "ClusterNetworkPolicy",
@@ -360,20 +380,6 @@ export class PodNetwork {
       entry.error = error instanceof Error ? error : new Error(String(error));
       this.#log.error({ err: error, interface: hostName }, "a pod could not be connected");
     }
-  }
-
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
-  #readOwnAddresses(): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
-    const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
   }
 }
 

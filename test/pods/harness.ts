@@ -170,7 +170,7 @@ export class Pods {
   /** Runs a program as if the frame passed an interface of the namespace, and reads off what it met with. */
   run(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
     at: { readonly ifIndex: number; readonly ingressIfIndex?: number },
   ): Met {
