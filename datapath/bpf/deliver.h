@@ -34,21 +34,34 @@ static __always_inline void take_hop(struct iphdr *ip)
 	ip->ttl--;
 }
 
-/* Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. */
-static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct pod *to)
+/* As a router does with what it forwards. */
+static __always_inline bool take_one_hop(struct __sk_buff *skb, const struct packet *packet)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-	struct ethhdr *ethernet = data;
-	void *header = ethernet + 1;
+	void *header = data + sizeof(struct ethhdr);
 
 	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6) {
 		((struct ipv6hdr *)header)->hop_limit--;
 		/* A device may have summed the whole packet; IPv6 has no sum of its own to make up for the change. */
 		bpf_csum_update(skb, ~(__u32)bpf_htons(1));
-	} else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4)
+	} else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4) {
 		take_hop(header);
-	else
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. */
+static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct pod *to)
+{
+	struct ethhdr *ethernet;
+
+	if (!take_one_hop(skb, packet))
 		return TC_ACT_UNSPEC;
+	ethernet = (void *)(long)skb->data;
+	if ((void *)(ethernet + 1) > (void *)(long)skb->data_end)
+		return TC_ACT_SHOT;
 	__builtin_memcpy(ethernet->h_dest, to->mac, ETH_ALEN);
 	__builtin_memcpy(ethernet->h_source, to->gateway_mac, ETH_ALEN);
 	return bpf_redirect_peer(to->ifindex, 0);

@@ -2,7 +2,7 @@
 /*
  * Pods: judges what local pods send and receive, by the same tables as the uplink, in a bank of their own.
  *
- *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver or stack
+ *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver, route or stack
  *                                                                                       |
  *                                                   flow, or ingress policies <- local pod
  *   pod_in    whose veth? -> from this node? -> parse -> flow, or ingress policies
@@ -23,6 +23,7 @@ typedef struct __sk_buff context;
 #include "fragments.h"
 #include "generation.h"
 #include "pods.h"
+#include "remote.h"
 #include "skb.h"
 #include "walk.h"
 
@@ -208,9 +209,11 @@ int pod_out(struct __sk_buff *skb)
 	if (packet.verdict != VERDICT_PASS)
 		return TC_ACT_SHOT;
 
-	to = goes_on ? pod_at_destination(&packet) : NULL;
-	if (!to || !can_deliver(skb, &packet))
+	if (!goes_on || !can_deliver(skb, &packet))
 		return TC_ACT_UNSPEC;
+	to = pod_at_destination(&packet);
+	if (!to)
+		return pod_route_to(packet.family, packet.destination) ? send_by_route(skb, &packet) : TC_ACT_UNSPEC;
 	packet.stage = STAGE_IN;
 	packet.slot = 0;
 	if (!(packet.traits & TRAIT_SAME_ADDRESS))
