@@ -24,6 +24,7 @@ EXPORT(enum, limit_unit);
 EXPORT(enum, limit_scope);
 EXPORT(enum, flow_flags);
 EXPORT(enum, pod_route_flags);
+EXPORT(enum, pod_limits);
 EXPORT(enum, stage);
 EXPORT(enum, pod_trace_flags);
 EXPORT(enum, exception);

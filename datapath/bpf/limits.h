@@ -35,6 +35,7 @@ enum limits {
 	/* A node of each family has one. */
 	MAX_POD_ROUTES = 32768,
 	MAX_NODE_ADDRESSES = 4096,
+	/* Of an object that nobody sized: --flows. */
 	MAX_FLOWS = 131072,
 	/* How long a flow lives on without a packet. */
 	FLOW_TCP_OPENING_SECONDS = 60,

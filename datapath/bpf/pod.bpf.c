@@ -23,6 +23,7 @@ typedef struct __sk_buff context;
 #include "fragments.h"
 #include "generation.h"
 #include "pods.h"
+#include "rates.h"
 #include "remote.h"
 #include "skb.h"
 #include "walk.h"
@@ -84,6 +85,36 @@ __noinline int judge_traced(struct __sk_buff *skb, struct packet *packet, __u32 
 	return 0;
 }
 
+/*
+ * The rules have changed since they allowed the flow that an error is about: they are asked again, as of the packet that
+ * opened it. Errors that got lost until its next packet would leave a sender without its path's MTU for as long as
+ * rules change faster than routers answer.
+ */
+__noinline int judge_error(struct __sk_buff *skb, struct packet *packet, __u32 state, __u32 slot_out, __u32 slot_in)
+{
+	__u8 stage, generation, verdict, reason;
+	__u32 slot;
+
+	if (!packet)
+		return 0;
+	stage = packet->stage;
+	generation = packet->generation;
+	decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+	if (!become_quoted(skb, packet, state))
+		return 0;
+	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
+	settle_flow(packet, FLOW_STALE);
+	verdict = packet->verdict;
+	reason = packet->reason;
+	slot = packet->slot;
+	*packet = packet_at(skb, stage);
+	parse_skb(skb, packet);
+	packet->generation = generation;
+	packet->slot = slot;
+	decide(packet, verdict, reason);
+	return 0;
+}
+
 /* At the packet's stage, by the pod that has these slots. */
 static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in,
 				  bool tracing)
@@ -98,6 +129,8 @@ static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, 
 		decide(packet, VERDICT_PASS, REASON_FLOW);
 		if (packet->slot && !tracing)
 			count_rule(packet->slot, packet->length, false);
+	} else if (!tracing && (state == FLOW_ERROR_STALE || state == FLOW_ERROR_REPLY_STALE)) {
+		judge_error(skb, packet, state, slot_out, slot_in);
 	} else {
 		bool reply = state == FLOW_REPLY_STALE;
 		__u32 slot;
@@ -205,6 +238,8 @@ int pod_out(struct __sk_buff *skb)
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
 	goes_on = judge_sent(skb, &packet, pod, false);
+	if (goes_on)
+		keep_rate(skb, &packet, pod->limits, POD_LIMIT_OUT, pod->slot_out);
 	count_outcome(&packet, pod->slot_out);
 	if (packet.verdict != VERDICT_PASS)
 		return TC_ACT_SHOT;
@@ -218,6 +253,7 @@ int pod_out(struct __sk_buff *skb)
 	packet.slot = 0;
 	if (!(packet.traits & TRAIT_SAME_ADDRESS))
 		admit(skb, &packet, to->slot_out, to->slot_in, false);
+	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
 	count_outcome(&packet, to->slot_in);
 	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
 }
@@ -231,6 +267,8 @@ int pod_in(struct __sk_buff *skb)
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
 	judge_received(skb, &packet, pod, false);
+	if (packet.reason != REASON_NOT_JUDGED)
+		keep_rate(skb, &packet, pod->limits, POD_LIMIT_IN, pod->slot_in);
 	count_outcome(&packet, pod->slot_in);
 	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
@@ -261,6 +299,7 @@ int pod_arrive(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	active_generation(&packet);
 	admit(skb, &packet, to->slot_out, to->slot_in, false);
+	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
 	count_outcome(&packet, to->slot_in);
 	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
 }

@@ -253,13 +253,17 @@ struct fragment {
 	__u32 target_count;
 };
 
+/* Directions of a pod that have a rate in pod_rates. */
+enum pod_limits { POD_LIMIT_OUT = 1, POD_LIMIT_IN = 2 };
+
 /* A local pod by the host's end of its veth. */
 struct pod_interface {
 	/* Network order; 0: it has none of this family. */
 	__u32 ipv4;
 	__u32 ipv6[4];
 	__u8 mac[6];
-	__u16 pad;
+	/* enum pod_limits */
+	__u16 limits;
 	/* Interface slots of the pod as a sender and as a receiver. */
 	__u32 slot_out;
 	__u32 slot_in;
@@ -280,6 +284,18 @@ struct pod {
 	__u8 mac[6];
 	/* The gateway that the pod knows: the host's end. */
 	__u8 gateway_mac[6];
+	/* enum pod_limits */
+	__u32 limits;
+};
+
+/* Token bucket of bytes as a time: see limiter.h. Times in 1/16 ns. */
+struct pod_rate {
+	/* When the bucket is full again. */
+	__u64 full_at;
+	/* Time that 2^10 bytes take. */
+	__u64 cost;
+	/* Time of a full bucket. */
+	__u64 burst;
 };
 
 /* A range of pods on another node, found by the longest prefix. */
@@ -334,6 +350,24 @@ struct flow {
 	__u32 lifetime_s;
 	/* enum flow_flags */
 	__u32 flags;
+};
+
+/* What became of rows of `flows`; each kind is counted by whom it names. */
+struct flow_counts {
+	/* Rows that programs made, and that they took out because a policy refuses the flow now. */
+	__u64 opened;
+	__u64 refused;
+	/* Flows that found no row at all: their packets are judged one by one. */
+	__u64 homeless;
+};
+
+struct flow_collection {
+	/* Rows that agents took out because the flow was over. */
+	__u64 expired;
+	/* Rows from the tables of another layout. */
+	__u64 carried;
+	/* Rows that the full table has given to others, at least. */
+	__u64 evicted;
 };
 
 struct event {

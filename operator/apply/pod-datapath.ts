@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import {
   ConnectionKey,
   Flow,
+  FlowCounts,
   Pod,
   PodInterface,
   PodKey,
@@ -43,7 +44,7 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED },
     },
-    ({ program, map }) => ({
+    ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
       podArrive: program("pod_arrive"),
@@ -52,7 +53,10 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
       pods: map("pods", PodKey, Pod),
       nodeAddresses: map("node_addresses", PodKey, u32),
       podRoutes: map("pod_routes", PodRouteKey, PodRoute),
+      podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
+      flowCounters: perCpu("flow_counters", FlowCounts),
+      flowCollections: mapped("flow_collections"),
     }),
   );
 }

@@ -12,6 +12,23 @@ export interface PodLink {
   readonly mac: string;
   readonly addresses: { readonly ipv4: string | undefined; readonly ipv6: string | undefined };
   readonly pod: PodIdentity;
+  /** Missing: without limit. */
+  readonly bandwidth?: PodBandwidth;
+}
+
+/** What one direction of a pod may take. */
+export interface PodRate {
+  readonly bitsPerSecond: number;
+  /** What may pass at once after a pause; undefined: as much as 100 ms take. */
+  readonly burstBits: number | undefined;
+}
+
+/** Undefined: without limit. */
+export interface PodBandwidth {
+  /** Of what the pod receives. */
+  readonly ingress: PodRate | undefined;
+  /** Of what it sends. */
+  readonly egress: PodRate | undefined;
 }
 
 /** Addresses of a link as records have them. */
