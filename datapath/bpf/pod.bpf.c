@@ -2,25 +2,29 @@
 /*
  * Pods: judges what local pods send and receive, by the same tables as the uplink, in a bank of their own.
  *
- *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver or stack
+ *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver, route or stack
  *                                                                                       |
  *                                                   flow, or ingress policies <- local pod
  *   pod_in    whose veth? -> from this node? -> parse -> flow, or ingress policies
+ *   pod_arrive a local pod's address? -> not from where it cannot be -> parse -> flow, or ingress policies -> deliver
  *   pod_trace the stages of either, run by `sluicectl trace`: writes each down and changes nothing else
  *
- * Both sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
- * the stack. What becomes of each packet is in docs/pods.md.
+ * Two sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
+ * the stack. pod_arrive sits on the ingress of uplinks and tunnels, in front of the stack. What becomes of each packet is in docs/pods.md.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 typedef struct __sk_buff context;
 
+#include "arrive.h"
 #include "deliver.h"
 #include "flows.h"
 #include "fragments.h"
 #include "generation.h"
 #include "pods.h"
+#include "rates.h"
+#include "remote.h"
 #include "skb.h"
 #include "walk.h"
 
@@ -82,6 +86,36 @@ __noinline int judge_traced(struct __sk_buff *skb, struct packet *packet, __u32 
 	return 0;
 }
 
+/*
+ * The rules have changed since they allowed the flow that an error is about: they are asked again, as of the packet that
+ * opened it. Errors that got lost until its next packet would leave a sender without its path's MTU for as long as
+ * rules change faster than routers answer.
+ */
+__noinline int judge_error(struct __sk_buff *skb, struct packet *packet, __u32 state, __u32 slot_out, __u32 slot_in)
+{
+	__u8 stage, generation, verdict, reason;
+	__u32 slot;
+
+	if (!packet)
+		return 0;
+	stage = packet->stage;
+	generation = packet->generation;
+	decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+	if (!become_quoted(skb, packet, state))
+		return 0;
+	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
+	settle_flow(packet, FLOW_STALE);
+	verdict = packet->verdict;
+	reason = packet->reason;
+	slot = packet->slot;
+	*packet = packet_at(skb, stage);
+	parse_skb(skb, packet);
+	packet->generation = generation;
+	packet->slot = slot;
+	decide(packet, verdict, reason);
+	return 0;
+}
+
 /* At the packet's stage, by the pod that has these slots. */
 static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in,
 				  bool tracing)
@@ -96,6 +130,8 @@ static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, 
 		decide(packet, VERDICT_PASS, REASON_FLOW);
 		if (packet->slot && !tracing)
 			count_rule(packet->slot, packet->length, false);
+	} else if (!tracing && (state == FLOW_ERROR_STALE || state == FLOW_ERROR_REPLY_STALE)) {
+		judge_error(skb, packet, state, slot_out, slot_in);
 	} else {
 		bool reply = state == FLOW_REPLY_STALE;
 		__u32 slot;
@@ -203,17 +239,22 @@ int pod_out(struct __sk_buff *skb)
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
 	goes_on = judge_sent(skb, &packet, pod, false);
+	if (goes_on)
+		keep_rate(skb, &packet, pod->limits, POD_LIMIT_OUT, pod->slot_out);
 	count_outcome(&packet, pod->slot_out);
 	if (packet.verdict != VERDICT_PASS)
 		return TC_ACT_SHOT;
 
-	to = goes_on ? pod_at_destination(&packet) : NULL;
-	if (!to || !can_deliver(skb, &packet))
+	if (!goes_on || !can_deliver(skb, &packet))
 		return TC_ACT_UNSPEC;
+	to = pod_at_destination(&packet);
+	if (!to)
+		return pod_route_to(packet.family, packet.destination) ? send_by_route(skb, &packet) : TC_ACT_UNSPEC;
 	packet.stage = STAGE_IN;
 	packet.slot = 0;
 	if (!(packet.traits & TRAIT_SAME_ADDRESS))
 		admit(skb, &packet, to->slot_out, to->slot_in, false);
+	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
 	count_outcome(&packet, to->slot_in);
 	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
 }
@@ -227,8 +268,52 @@ int pod_in(struct __sk_buff *skb)
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
 	judge_received(skb, &packet, pod, false);
+	if (packet.reason != REASON_NOT_JUDGED)
+		keep_rate(skb, &packet, pod->limits, POD_LIMIT_IN, pod->slot_in);
 	count_outcome(&packet, pod->slot_in);
 	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int pod_arrive(struct __sk_buff *skb)
+{
+	struct packet packet = packet_at(skb, STAGE_IN);
+	struct pod_key source = {}, destination = {};
+	const struct pod *to;
+	enum reason reason;
+
+	if (!read_addresses(skb, &source, &destination))
+		return TC_ACT_UNSPEC;
+	/* A local pod sends by its own veth. */
+	if (bpf_map_lookup_elem(&pods, &source))
+		return refuse(&packet, 0, REASON_SPOOFED);
+	to = bpf_map_lookup_elem(&pods, &destination);
+	if (!to)
+		return TC_ACT_UNSPEC;
+	if (!is_from_elsewhere(&packet, &source))
+		return refuse(&packet, to->slot_in, REASON_SPOOFED);
+	reason = read_packet(skb, &packet);
+	if (reason != REASON_RULE)
+		return refuse(&packet, to->slot_in, reason);
+	/* The stack has its say, and what it forwards comes to pod_in. */
+	if ((packet.traits & TRAIT_MARTIAN_SOURCE) || !can_deliver(skb, &packet))
+		return TC_ACT_UNSPEC;
+	active_generation(&packet);
+	admit(skb, &packet, to->slot_out, to->slot_in, false);
+	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
+	count_outcome(&packet, to->slot_in);
+	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
+}
+
+/* Where pod_out would take a packet for which can_deliver() holds. */
+static __always_inline enum pod_delivery delivery_of(struct __sk_buff *skb, struct packet *packet)
+{
+	if (pod_at_destination(packet))
+		return DELIVERY_POD;
+	if (!pod_route_to(packet->family, packet->destination))
+		return DELIVERY_STACK;
+	/* A test run carries no redirect out. */
+	return send_by_route(skb, packet) == TC_ACT_REDIRECT ? DELIVERY_ROUTE : DELIVERY_STACK;
 }
 
 /* One end of a packet's way: by the policies of the pod behind the interface, as enum pod_trace_flags in cb[0] say. */
@@ -249,8 +334,8 @@ int pod_trace(struct __sk_buff *skb)
 		decide(&packet, VERDICT_DROP, REASON_UNKNOWN_POD);
 	else if (ingress)
 		judge_received(skb, &packet, pod, true);
-	else if (judge_sent(skb, &packet, pod, true))
-		trace->delivered = pod_at_destination(&packet) && can_deliver(skb, &packet);
+	else if (judge_sent(skb, &packet, pod, true) && can_deliver(skb, &packet))
+		trace->delivery = delivery_of(skb, &packet);
 	finish_trace(trace, &packet);
 	return TC_ACT_UNSPEC;
 }

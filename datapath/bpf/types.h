@@ -253,13 +253,17 @@ struct fragment {
 	__u32 target_count;
 };
 
+/* Directions of a pod that have a rate in pod_rates. */
+enum pod_limits { POD_LIMIT_OUT = 1, POD_LIMIT_IN = 2 };
+
 /* A local pod by the host's end of its veth. */
 struct pod_interface {
 	/* Network order; 0: it has none of this family. */
 	__u32 ipv4;
 	__u32 ipv6[4];
 	__u8 mac[6];
-	__u16 pad;
+	/* enum pod_limits */
+	__u16 limits;
 	/* Interface slots of the pod as a sender and as a receiver. */
 	__u32 slot_out;
 	__u32 slot_in;
@@ -280,6 +284,39 @@ struct pod {
 	__u8 mac[6];
 	/* The gateway that the pod knows: the host's end. */
 	__u8 gateway_mac[6];
+	/* enum pod_limits */
+	__u32 limits;
+};
+
+/* Token bucket of bytes as a time: see limiter.h. Times in 1/16 ns. */
+struct pod_rate {
+	/* When the bucket is full again. */
+	__u64 full_at;
+	/* Time that 2^10 bytes take. */
+	__u64 cost;
+	/* Time of a full bucket. */
+	__u64 burst;
+};
+
+/* A range of pods on another node, found by the longest prefix. */
+struct pod_route_key {
+	/* Of what follows: 32 for the family, and those of the range. */
+	__u32 prefix_bits;
+	__u32 family;
+	/* Network order; IPv4 in the first word. */
+	__u32 address[4];
+};
+
+enum pod_route_flags {
+	/* Its packets come through this device and no other one. */
+	POD_ROUTE_TUNNEL = 1,
+};
+
+struct pod_route {
+	/* Of the device that leads there. */
+	__u32 ifindex;
+	/* enum pod_route_flags */
+	__u32 flags;
 };
 
 enum flow_flags {
@@ -313,6 +350,24 @@ struct flow {
 	__u32 lifetime_s;
 	/* enum flow_flags */
 	__u32 flags;
+};
+
+/* What became of rows of `flows`; each kind is counted by whom it names. */
+struct flow_counts {
+	/* Rows that programs made, and that they took out because a policy refuses the flow now. */
+	__u64 opened;
+	__u64 refused;
+	/* Flows that found no row at all: their packets are judged one by one. */
+	__u64 homeless;
+};
+
+struct flow_collection {
+	/* Rows that agents took out because the flow was over. */
+	__u64 expired;
+	/* Rows from the tables of another layout. */
+	__u64 carried;
+	/* Rows that the full table has given to others, at least. */
+	__u64 evicted;
 };
 
 struct event {
@@ -353,6 +408,15 @@ enum pod_trace_flags {
 	POD_TRACE_FLOW = 2,
 };
 
+/* Where a packet goes that a pod may send. */
+enum pod_delivery {
+	DELIVERY_STACK,
+	/* To a local pod, past the stack. */
+	DELIVERY_POD,
+	/* To a pod of another node by the kernel's routes, past the stack. */
+	DELIVERY_ROUTE,
+};
+
 /* What a trace run saw; written only by the trace program. */
 struct trace {
 	__u32 generation;
@@ -379,8 +443,8 @@ struct trace {
 	/* Slot of the deciding rule; 0: none. */
 	__u32 slot;
 	__u32 fields;
-	/* Of what a pod sends: 1 when it goes to a local pod past the stack. */
-	__u32 delivered;
+	/* enum pod_delivery, of what a pod sends. */
+	__u32 delivery;
 	__u32 step_count;
 	struct trace_step steps[TRACE_STEPS];
 };

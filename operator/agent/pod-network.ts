@@ -33,7 +33,10 @@ const MOST_EVENTS_PER_SECOND = 100;
  * @throws SluiceError
  */
 export async function startPodNetwork(
-  { engine: { nodeName, pinRoot, stateFolder, eventsPerSecond }, socketPath }: AgentOptions,
+  {
+    engine: { nodeName, pinRoot, stateFolder, uplinks, eventsPerSecond },
+    socketPath,
+  }: AgentOptions,
   { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
@@ -56,6 +59,7 @@ export async function startPodNetwork(
       nodeName,
       pinRoot,
       gatewayMac: hostMac,
+      uplinks,
       onApplied: announce,
       eventsPerSecond: Math.min(eventsPerSecond, MOST_EVENTS_PER_SECOND),
       onEvent: (event) => tell(event),

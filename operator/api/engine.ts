@@ -270,8 +270,8 @@ export interface PodTraceStep extends Omit<TraceResult, "interface"> {
   readonly node: string;
   /** Its policies are not compiled yet: nothing passes but what its node sends. */
   readonly isClosed: boolean;
-  /** Egress that passed: handed to a local pod past the stack of the node. */
-  readonly isDelivered: boolean;
+  /** Egress that passed: past the stack of the node to a local pod, or by a route to another node; or to the stack. */
+  readonly delivery: "pod" | "route" | "stack";
   /** Asked for by `flow`, and found. */
   readonly flow?: PodFlowState;
 }

@@ -3,9 +3,12 @@ import { fileURLToPath } from "node:url";
 import {
   ConnectionKey,
   Flow,
+  FlowCounts,
   Pod,
   PodInterface,
   PodKey,
+  PodRoute,
+  PodRouteKey,
   podMaps,
 } from "../../datapath/generated/layout.js";
 import { u32 } from "../../datapath/codec.js";
@@ -41,13 +44,19 @@ export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOpt
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED },
     },
-    ({ program, map }) => ({
+    ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
+      podArrive: program("pod_arrive"),
       podTrace: program("pod_trace"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      nodeAddresses: map("node_addresses", PodKey, u32),
+      podRoutes: map("pod_routes", PodRouteKey, PodRoute),
+      podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
+      flowCounters: perCpu("flow_counters", FlowCounts),
+      flowCollections: mapped("flow_collections"),
     }),
   );
 }

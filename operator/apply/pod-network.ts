@@ -2,15 +2,15 @@ import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type { EventState, PodNetworkState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
+import { lastFieldClasses } from "../compile/field-classes.js";
 import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import type { Cidr, Problem } from "../model/records.js";
+import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
+import { NodeEdge } from "./node-edge.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
-import { ownAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
@@ -18,6 +18,7 @@ import { noPod } from "./pod-places.js";
 import { capturePodEvents } from "./pod-events.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
+import type { PodRange } from "./pod-routes.js";
 import { PodTables } from "./pod-tables.js";
 import type { PodTracing } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -42,6 +43,8 @@ export interface PodNetworkOptions {
   readonly pinRoot: string;
   /** MAC of the node's end of every pod's veth. */
   readonly gatewayMac: string;
+  /** Globs of the interfaces that packets for pods arrive at; empty: what default routes lead to. */
+  readonly uplinks: readonly string[];
   /** Called after each application that succeeded. */
   readonly onApplied?: () => void;
   /** Of events on one CPU, in the kernel. */
@@ -82,15 +85,15 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
+  readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
   readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
-  #ownAddresses: readonly Cidr[] = [];
   #rules: PodRules | undefined;
-  #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
+  readonly #classesOf = lastFieldClasses();
   #isSynced = false;
   #inSync = false;
   #applyError: string | undefined;
@@ -109,8 +112,10 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
+    this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
-      if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
+      if (this.#inSync) this.#edge.followInterfaces();
+      if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
@@ -204,7 +209,8 @@ export class PodNetwork {
   tracing(): PodTracing {
     const { nodeName, gatewayMac } = this.#options;
     const { nodes } = this.#objects;
-    const around = { nodeName, nodes, local: this.#local, ownAddresses: this.#ownAddresses };
+    const { ownAddresses } = this.#edge;
+    const around = { nodeName, nodes, local: this.#local, ownAddresses };
     return { ...this.#picture(), around, gatewayMac };
   }
 
@@ -217,6 +223,16 @@ export class PodNetwork {
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
     };
+  }
+
+  /**
+   * Where the pods of other nodes are: all of their ranges.
+   *
+   * @throws SluiceError SLUICE_MAP_FULL
+   */
+  setPodRanges(ranges: readonly PodRange[]): void {
+    this.#edge.podRoutes.set(ranges);
+    if (this.#inSync) this.#edge.followInterfaces();
   }
 
   /** Waits for no record any more: what is being attached fails, and is tried again with the next agent. */
@@ -277,6 +293,12 @@ export class PodNetwork {
       const isThere = this.#local.entries.get(entry.link.hostName) === entry;
       if (isThere && !entry.isConnected) this.#connect(entry);
     }
+    /* Their program judges by these tables, so they are filled before. */
+    this.#edge.followInterfaces();
+  }
+
+  #ownNode() {
+    return this.#objects.nodes.get(this.#options.nodeName);
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */
@@ -284,7 +306,7 @@ export class PodNetwork {
     localPods: readonly ReturnType<typeof localPodOf>[],
     candidates: PodPolicyCandidates,
   ): Promise<void> {
-    this.#ownAddresses = this.#readOwnAddresses();
+    this.#edge.writeAddresses(this.#ownNode());
     const changedPods = this.#local.takeChanged();
     for (;;) {
       try {
@@ -296,7 +318,7 @@ export class PodNetwork {
             changedPods,
             namespaces: this.#objects.namespaces,
             nodes: [...this.#objects.nodes.values()],
-            ownAddresses: this.#ownAddresses,
+            ownAddresses: this.#edge.ownAddresses,
             networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
             clusterNetworkPolicies: policies.filter(
               (policy) => policy.kind === "ClusterNetworkPolicy",
@@ -329,13 +351,6 @@ export class PodNetwork {
     this.#rules = rules;
   }
 
-  #classesOf(rules: PodRules["rules"]): FieldClasses {
-    if (this.#fieldClasses?.of !== rules) {
-      this.#fieldClasses = { of: rules, classes: compileFieldClasses(rules) };
-    }
-    return this.#fieldClasses.classes;
-  }
-
   /** One that cannot be connected keeps no other from it. */
   #connect(entry: LocalEntry): void {
     const { hostName } = entry.link;
@@ -347,10 +362,5 @@ export class PodNetwork {
       entry.error = error instanceof Error ? error : new Error(String(error));
       this.#log.error({ err: error, interface: hostName }, "a pod could not be connected");
     }
-  }
-
-  #readOwnAddresses(): readonly Cidr[] {
-    const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    return ownAddresses(told, this.#ownAddresses);
   }
 }

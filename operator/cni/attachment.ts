@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Addresses } from "./address-pool.js";
+import type { Bandwidth } from "./bandwidth.js";
 import type { AttachmentId, PodIdentity } from "./request.js";
 
 /** One interface of one container with all that was given to it. */
@@ -16,6 +17,8 @@ export interface Attachment extends AttachmentId {
   readonly mtu: number;
   readonly addresses: Addresses;
   readonly pod: PodIdentity;
+  /** Missing: without limit. */
+  readonly bandwidth?: Bandwidth;
 }
 
 export const hostNamePrefix = "slc";

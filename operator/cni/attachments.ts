@@ -4,6 +4,7 @@ import type { Cidr } from "../model/records.js";
 import { type Addresses, AddressPool, type PoolUsage } from "./address-pool.js";
 import { type Attachment, attachmentKey, hostNameOf, macOf } from "./attachment.js";
 import type { AttachmentStore } from "./attachment-store.js";
+import type { Bandwidth } from "./bandwidth.js";
 import { cniError } from "./errors.js";
 import type { PodLinks } from "./pod-links.js";
 import type { PodNetwork } from "./pod-network.js";
@@ -35,6 +36,7 @@ export interface AttachmentRequest extends AttachmentId {
   readonly mtu: number;
   readonly wantedAddresses: readonly Cidr[];
   readonly wantedMac: string | undefined;
+  readonly bandwidth?: Bandwidth | undefined;
   readonly pod: PodIdentity;
 }
 
@@ -120,7 +122,7 @@ export class Attachments {
   }
 
   #plan(request: AttachmentRequest, addresses: Addresses): Attachment {
-    const { containerId, ifName, network, netns, mtu, pod, wantedMac } = request;
+    const { containerId, ifName, network, netns, mtu, pod, wantedMac, bandwidth } = request;
     return {
       containerId,
       ifName,
@@ -131,6 +133,7 @@ export class Attachments {
       mtu,
       addresses,
       pod,
+      ...(bandwidth !== undefined && { bandwidth }),
     };
   }
 

@@ -1,4 +1,5 @@
 import { type Attachment, hostNameOf } from "./attachment.js";
+import { formatBandwidth, parseBandwidth } from "./bandwidth.js";
 
 const mark = "sluice1";
 /** `IFALIASZ` of the kernel, without the NUL. */
@@ -6,12 +7,18 @@ const longestAlias = 255;
 const uidPattern = /^[a-zA-Z0-9-]{1,36}$/;
 
 /** What the alias of a link tells of its attachment: enough to find it again when the state is lost. */
-export function formatAlias({ containerId, ifName, mac, addresses, pod }: Attachment): string {
+export function formatAlias(attachment: Attachment): string {
+  const { containerId, ifName, mac, addresses, pod, bandwidth } = attachment;
   const uid = pod.uid !== undefined && uidPattern.test(pod.uid) ? pod.uid : "-";
   const { ipv4 = "-", ipv6 = "-" } = addresses;
-  const alias = [mark, containerId, ifName, mac, ipv4, ipv6, uid].join(" ");
-  if (Buffer.byteLength(alias) <= longestAlias) return alias;
-  return [mark, containerId, ifName, mac, ipv4, ipv6, "-"].join(" ");
+  const limits = bandwidth === undefined ? [] : [formatBandwidth(bandwidth)];
+  const words = [mark, containerId, ifName, mac, ipv4, ipv6];
+  const texts = [
+    [...words, uid, ...limits],
+    [...words, "-", ...limits],
+    [...words, "-"],
+  ].map((parts) => parts.join(" "));
+  return texts.find((text) => Buffer.byteLength(text) <= longestAlias) ?? texts.at(-1)!;
 }
 
 /**
@@ -20,10 +27,12 @@ export function formatAlias({ containerId, ifName, mac, addresses, pod }: Attach
  * @returns undefined when the alias is not one of ours, or is that of another link
  */
 export function parseAlias(hostName: string, alias: string, mtu: number): Attachment | undefined {
-  const [found, containerId, ifName, mac, ipv4, ipv6, uid, ...rest] = alias.split(" ");
+  const [found, containerId, ifName, mac, ipv4, ipv6, uid, limits, ...rest] = alias.split(" ");
   if (found !== mark || uid === undefined || rest.length > 0) return undefined;
   if (!containerId || !ifName || !mac || !ipv4 || !ipv6) return undefined;
   if (hostNameOf({ containerId, ifName }) !== hostName) return undefined;
+  const bandwidth = limits === undefined ? undefined : parseBandwidth(limits);
+  if (limits !== undefined && bandwidth === undefined) return undefined;
   const given = (word: string) => (word === "-" ? undefined : word);
   return {
     containerId,
@@ -35,5 +44,6 @@ export function parseAlias(hostName: string, alias: string, mtu: number): Attach
     mtu,
     addresses: { ipv4: given(ipv4), ipv6: given(ipv6) },
     pod: { namespace: undefined, name: undefined, uid: given(uid) },
+    ...(bandwidth !== undefined && { bandwidth }),
   };
 }

@@ -14,7 +14,7 @@ test("the fields of a configuration are read", () => {
       ips: ["10.0.0.9/24", "fd00::9"],
       mac: "02:AA:00:00:00:01",
       portMappings: [],
-      bandwidth: { ingressRate: 0 },
+      bandwidth: { ingressRate: 0, egressRate: 1000 },
     },
     "cni.dev/valid-attachments": [{ containerID: "a", ifname: "eth0" }],
   });
@@ -27,6 +27,8 @@ test("the fields of a configuration are read", () => {
       [6, 128],
     ],
   );
+  assert.deepEqual(config.bandwidth?.egress, { bitsPerSecond: 1000, burstBits: undefined });
+  assert.equal(config.bandwidth.ingress, undefined);
   assert.deepEqual(config.dns, { nameservers: ["10.96.0.10"] });
   assert.deepEqual(config.valid, [{ containerId: "a", ifName: "eth0" }]);
   assert.deepEqual(read({ mtu: 0, runtimeConfig: null, dns: {} }).mtu, undefined);
@@ -35,7 +37,6 @@ test("the fields of a configuration are read", () => {
 test("what would change the treatment of packets and is not implemented is code 2", () => {
   for (const fields of [
     { runtimeConfig: { portMappings: [{ hostPort: 80, containerPort: 80 }] } },
-    { runtimeConfig: { bandwidth: { ingressRate: 1000 } } },
     { runtimeConfig: { ipRanges: [[{ subnet: "10.0.0.0/24" }]] } },
     { ipam: { type: "host-local" } },
   ]) {

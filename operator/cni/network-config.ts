@@ -1,5 +1,6 @@
 import { ANY_CIDR, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
+import { type Bandwidth, readBandwidth } from "./bandwidth.js";
 import { cniError } from "./errors.js";
 import { readPreviousResult } from "./previous-result.js";
 import type { AttachmentId } from "./request.js";
@@ -17,6 +18,8 @@ export interface NetworkConfig {
   readonly wantedAddresses: readonly Cidr[];
   /** Of the interface in the container, if the runtime wants one (capability `mac`). */
   readonly wantedMac: string | undefined;
+  /** Undefined: without limit (capability `bandwidth`). */
+  readonly bandwidth: Bandwidth | undefined;
   readonly previous: CniResult | undefined;
   readonly dns: CniDns | undefined;
   /** Of GC: every other attachment of the network goes. Undefined: not given. */
@@ -29,7 +32,7 @@ const mostMtu = 65535;
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 /** Keys of `runtimeConfig` that would change how packets are treated. */
-const unsupported = ["portMappings", "bandwidth", "ipRanges", "infinibandGUID", "deviceID"];
+const unsupported = ["portMappings", "ipRanges", "infinibandGUID", "deviceID"];
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -75,6 +78,7 @@ export function readNetworkConfig(text: string): NetworkConfig {
     mtu: mtu === 0 ? undefined : (mtu as number | undefined),
     wantedAddresses: readAddresses(runtime.ips),
     wantedMac: readMac(runtime.mac),
+    bandwidth: readBandwidth(runtime.bandwidth),
     previous: config.prevResult === undefined ? undefined : readPreviousResult(config.prevResult),
     dns: isEmpty(dns) ? undefined : optionalObject(dns, "dns"),
     valid: readValid(config),

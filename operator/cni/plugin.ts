@@ -48,6 +48,7 @@ export function createPlugin(options: PluginOptions): Plugin {
       mtu: config.mtu ?? options.mtuBytes(),
       wantedAddresses: config.wantedAddresses,
       wantedMac: config.wantedMac,
+      bandwidth: config.bandwidth,
       pod,
     });
     const tookMs = Math.round(performance.now() - startMs);

@@ -812,7 +812,15 @@ test("a packet between pods is traced on the nodes of both, as one walk", async 
         asked.push(`${node}: ${direction} of ${pod}`);
         const ruled = { reason: "rule", policy: "NetworkPolicy web/deny", rule: "x" } as const;
         return {
-          ...{ pod, direction, node, stages: [], matched: [], isClosed: false, isDelivered: false },
+          ...{
+            pod,
+            direction,
+            node,
+            stages: [],
+            matched: [],
+            isClosed: false,
+            delivery: "route" as const,
+          },
           ...(direction === "egress"
             ? { verdict: "pass", reason: "no-rule" }
             : { verdict: "drop", ...ruled }),
@@ -847,7 +855,7 @@ test("a packet between pods is traced on the nodes of both, as one walk", async 
   assert.equal(both.code, 0, both.err);
   assert.deepEqual(asked, ["node1: egress of web/client", "node2: ingress of web/server"]);
   assert.match(both.out, /^packet +tcp 10\.244\.1\.5:32768 > 10\.244\.2\.6:8080 SYN$/m);
-  assert.match(both.out, /^way +from node1 to node2$/m);
+  assert.match(both.out, /^way +from node1 to node2, past its stack$/m);
   assert.match(both.out, /^ingress +web\/server on node2: DROP reason rule by NetworkPolicy web/m);
 
   const outside = await run("trace 198.51.100.7 web/server:80");

@@ -17,6 +17,8 @@ import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { Firewall } from "../../operator/apply/firewall.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
 import { openPodDatapath, type PodDatapath } from "../../operator/apply/pod-datapath.js";
+import type { PodBandwidth } from "../../operator/apply/pod-link.js";
+import { limitBits, writeRates } from "../../operator/apply/pod-rates.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
 import { RuleSlots } from "../../operator/apply/rule-slots.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
@@ -110,10 +112,32 @@ export class Pods {
     const mac = macBytes(pod.mac);
     const ipv4 = words(pod.ipv4);
     const ipv6 = words(pod.ipv6);
-    podInterfaces.update(pod.index, { ipv4: ipv4[0]!, ipv6, mac, slotOut, slotIn });
-    const row = { ifindex: pod.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
+    podInterfaces.update(pod.index, { ipv4: ipv4[0]!, ipv6, mac, slotOut, slotIn, limits: 0 });
+    const gatewayMac = macBytes(GATEWAY_MAC);
+    const row = { ifindex: pod.index, slotOut, slotIn, mac, gatewayMac, limits: 0 };
     pods.update({ address: ipv4, family: 4 }, row);
     pods.update({ address: ipv6, family: 6 }, row);
+  }
+
+  /** Gives a pod full buckets of these rates. */
+  limit(name: string, bandwidth: PodBandwidth): void {
+    writeRates(this.datapath.podRates, this.pod(name));
+    this.relimit(name, bandwidth);
+  }
+
+  /** Tells the rates of a pod again. */
+  relimit(name: string, bandwidth: PodBandwidth): void {
+    const { index, ipv4, ipv6, ...place } = this.pod(name);
+    const { podInterfaces, pods, podRates } = this.datapath;
+    const limits = limitBits(bandwidth);
+    writeRates(podRates, place, bandwidth);
+    podInterfaces.update(index, { ...podInterfaces.lookup(index)!, limits });
+    for (const key of [
+      { address: words(ipv4), family: 4 },
+      { address: words(ipv6), family: 6 },
+    ]) {
+      pods.update(key, { ...pods.lookup(key)!, limits });
+    }
   }
 
   /** Puts rules in force for all pods added so far; a pod that none names is open. */
@@ -173,14 +197,15 @@ export class Pods {
   /** Runs a program as if the frame passed an interface of the namespace, and reads off what it met with. */
   run(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
-    at: { readonly ifIndex: number; readonly ingressIfIndex?: number },
+    at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ): Met {
-    /* struct __sk_buff, of which ingress_ifindex and ifindex say where the packet is. */
+    /* struct __sk_buff, of which ingress_ifindex and ifindex say where the packet is; gso_size how it will be cut. */
     const contextBytes = Buffer.alloc(192);
     contextBytes.writeUInt32LE(at.ingressIfIndex ?? 0, 36);
     contextBytes.writeUInt32LE(at.ifIndex, 40);
+    contextBytes.writeUInt32LE(at.gsoSize ?? 0, 176);
     const steps = this.#outcomes();
     const rules = this.#ruleCounts();
     const { verdict, packet } = namespace.enter(() =>

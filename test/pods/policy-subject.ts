@@ -261,8 +261,10 @@ class ProgramSubject implements PolicySubject {
         mac,
         slotOut,
         slotIn,
+        limits: 0,
       });
-      const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
+      const gatewayMac = macBytes(GATEWAY_MAC);
+      const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac, limits: 0 };
       if (v4 !== undefined) pods.update({ address: words(v4), family: 4 }, row);
       if (v6 !== undefined) pods.update({ address: words(v6), family: 6 }, row);
       this.#local.set(keyOf(pod), place);

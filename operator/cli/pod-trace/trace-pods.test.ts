@@ -46,7 +46,7 @@ const pass = {
   stages: [],
   matched: [],
   isClosed: false,
-  isDelivered: false,
+  delivery: "stack",
   verdict: "pass",
   reason: "no-rule",
 } as const;
@@ -101,7 +101,7 @@ const packets = () =>
 describe("a packet between pods", () => {
   it("is judged by the egress of one, then by the ingress of the other", async () => {
     answers = {
-      egress: { isDelivered: true },
+      egress: { delivery: "pod" },
       ingress: {
         verdict: "drop",
         reason: "rule",
