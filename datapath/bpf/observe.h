@@ -84,7 +84,9 @@ static __noinline void send_event(context *ctx, const struct generation *generat
 
 static __always_inline bool sampled(const struct rule *rule)
 {
-	return rule->log_one_in && bpf_get_prandom_u32() % rule->log_one_in == 0;
+	__u32 one_in = rule->log_one_in;
+
+	return one_in == 1 || (one_in && bpf_get_prandom_u32() % one_in == 0);
 }
 
 static __always_inline struct trace *trace_record(void)

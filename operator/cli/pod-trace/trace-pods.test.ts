@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
-import { createFixtureEngine } from "../../../test/agent/fixture-engine.js";
+import { createFixtureEngine, type FixtureEngine } from "../../../test/agent/fixture-engine.js";
 import { type CliRun, runSluicectl } from "../../../test/agent/run-cli.js";
 import type {
   Located,
@@ -81,16 +81,19 @@ const reports: Pick<PodReports, "locate" | "trace"> = {
   },
 };
 
+const serve = (engine: FixtureEngine) =>
+  startApiServer({
+    engine,
+    socketPath: join(folder, "agent.sock"),
+    log: { debug: () => {}, error: () => {} },
+    logLevel: { get: () => "info", set: () => {} },
+  });
+
 beforeEach(async () => {
   asked = [];
   answers = {};
   process.env["SLUICE_SOCKET"] = join(folder, "agent.sock");
-  server = await startApiServer({
-    engine: createFixtureEngine({ pods: () => reports as PodReports }),
-    socketPath: process.env["SLUICE_SOCKET"],
-    log: { debug: () => {}, error: () => {} },
-    logLevel: { get: () => "info", set: () => {} },
-  });
+  server = await serve(createFixtureEngine({ pods: () => reports as PodReports }));
 });
 afterEach(() => server.close());
 
@@ -235,6 +238,14 @@ describe("a flow", () => {
       ["exact", "exact"],
     );
   });
+});
+
+it("an agent without a pod network says so", async () => {
+  await server.close();
+  server = await serve(createFixtureEngine());
+  const { code, err } = await trace("web/client web/server:80");
+  assert.equal(code, 1);
+  assert.match(err, /this agent has no pod network/);
 });
 
 it("a closed pod is told", async () => {
