@@ -69,7 +69,7 @@ export async function withPodNode(
   });
 }
 
-function createPodNode(lab: Lab, node: ClusterNode): PodNode {
+export function createPodNode(lab: Lab, node: ClusterNode, nodeName = "node1"): PodNode {
   const { cluster, folder } = node;
   const binFolder = join(folder, "bin");
   const configFolder = join(folder, "net.d");
@@ -112,7 +112,7 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
         body: {
           metadata: { name, labels },
           spec: {
-            nodeName: "node1",
+            nodeName,
             automountServiceAccountToken: false,
             containers: [{ name: "main", image: none, ports }],
           },
