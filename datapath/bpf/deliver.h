@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From pod to pod on one node without the stack of the host. */
+/* To a pod of this node without the stack of the host. */
 #ifndef SLUICE_DELIVER_H
 #define SLUICE_DELIVER_H
 
@@ -34,19 +34,34 @@ static __always_inline void take_hop(struct iphdr *ip)
 	ip->ttl--;
 }
 
+/* As a router does with what it forwards. */
+static __always_inline bool take_one_hop(struct __sk_buff *skb, const struct packet *packet)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	void *header = data + sizeof(struct ethhdr);
+
+	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6) {
+		((struct ipv6hdr *)header)->hop_limit--;
+		/* A device may have summed the whole packet; IPv6 has no sum of its own to make up for the change. */
+		bpf_csum_update(skb, ~(__u32)bpf_htons(1));
+	} else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4) {
+		take_hop(header);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 /* Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. */
 static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct pod *to)
 {
-	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-	struct ethhdr *ethernet = data;
-	void *header = ethernet + 1;
+	struct ethhdr *ethernet;
 
-	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6)
-		((struct ipv6hdr *)header)->hop_limit--;
-	else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4)
-		take_hop(header);
-	else
+	if (!take_one_hop(skb, packet))
 		return TC_ACT_UNSPEC;
+	ethernet = (void *)(long)skb->data;
+	if ((void *)(ethernet + 1) > (void *)(long)skb->data_end)
+		return TC_ACT_SHOT;
 	__builtin_memcpy(ethernet->h_dest, to->mac, ETH_ALEN);
 	__builtin_memcpy(ethernet->h_source, to->gateway_mac, ETH_ALEN);
 	return bpf_redirect_peer(to->ifindex, 0);

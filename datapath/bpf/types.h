@@ -298,6 +298,27 @@ struct pod_rate {
 	__u64 burst;
 };
 
+/* A range of pods on another node, found by the longest prefix. */
+struct pod_route_key {
+	/* Of what follows: 32 for the family, and those of the range. */
+	__u32 prefix_bits;
+	__u32 family;
+	/* Network order; IPv4 in the first word. */
+	__u32 address[4];
+};
+
+enum pod_route_flags {
+	/* Its packets come through this device and no other one. */
+	POD_ROUTE_TUNNEL = 1,
+};
+
+struct pod_route {
+	/* Of the device that leads there. */
+	__u32 ifindex;
+	/* enum pod_route_flags */
+	__u32 flags;
+};
+
 enum flow_flags {
 	/* The other side has answered. */
 	FLOW_REPLIED = 1,
@@ -359,7 +380,9 @@ struct event {
 	__u16 captured;
 	/* enum effect */
 	__u8 effect;
-	__u8 pad[3];
+	__u8 pad;
+	/* Interface slot of the pod whose rule it is; 0: the uplink's rules. */
+	__u16 subject;
 	__u8 bytes[EVENT_BYTES];
 };
 
@@ -375,6 +398,23 @@ struct trace_step {
 	__u32 rule;
 	__u32 slot;
 	__u32 effect;
+};
+
+/* What a run of pod_trace is about, in the cb[0] that it is given. */
+enum pod_trace_flags {
+	/* What the pod receives; else what it sends. */
+	POD_TRACE_INGRESS = 1,
+	/* A packet of the flow that the tables know; else the first of a flow that they do not. */
+	POD_TRACE_FLOW = 2,
+};
+
+/* Where a packet goes that a pod may send. */
+enum pod_delivery {
+	DELIVERY_STACK,
+	/* To a local pod, past the stack. */
+	DELIVERY_POD,
+	/* To a pod of another node by the kernel's routes, past the stack. */
+	DELIVERY_ROUTE,
 };
 
 /* What a trace run saw; written only by the trace program. */
@@ -403,6 +443,8 @@ struct trace {
 	/* Slot of the deciding rule; 0: none. */
 	__u32 slot;
 	__u32 fields;
+	/* enum pod_delivery, of what a pod sends. */
+	__u32 delivery;
 	__u32 step_count;
 	struct trace_step steps[TRACE_STEPS];
 };

@@ -1,8 +1,10 @@
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
-import type { Engine, PodProblem } from "../api/engine.js";
+import type { Engine, EventState, PodProblem } from "../api/engine.js";
 import { NodeRoutes } from "../apply/node-routes.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
+import { locate } from "../apply/pod-places.js";
+import { tracePod } from "../apply/pod-tracer.js";
 import { type AttachFailure, AttachFailures } from "../cni/attach-failures.js";
 import { AttachmentStore } from "../cni/attachment-store.js";
 import { cniError } from "../cni/errors.js";
@@ -24,6 +26,9 @@ export interface RunningPodNetwork {
   close(): Promise<void>;
 }
 
+/** Nobody asks for them, unlike for those of rules with `log`, and each costs the agent some microseconds. */
+const MOST_EVENTS_PER_SECOND = 100;
+
 /**
  * Gives this node's pods their network: serves CNI and keeps policies in force. Pods that an earlier agent attached are
  * taken over before this resolves, so it comes before the source is read.
@@ -31,7 +36,10 @@ export interface RunningPodNetwork {
  * @throws SluiceError
  */
 export async function startPodNetwork(
-  { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
+  {
+    engine: { nodeName, pinRoot, stateFolder, uplinks, eventsPerSecond },
+    socketPath,
+  }: AgentOptions,
   { sysctlFolder, binFolder, configFolder, flows, ...routing }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
@@ -48,8 +56,18 @@ export async function startPodNetwork(
       log.error({ err, configFolder }, "the network configuration could not be written");
     }
   };
+  let tell: (event: EventState) => void = () => undefined;
   const pods = await openPodNetwork(
-    { nodeName, pinRoot, gatewayMac: hostMac, flows, onApplied: announce },
+    {
+      nodeName,
+      pinRoot,
+      gatewayMac: hostMac,
+      flows,
+      uplinks,
+      onApplied: announce,
+      eventsPerSecond: Math.min(eventsPerSecond, MOST_EVENTS_PER_SECOND),
+      onEvent: (event) => tell(event),
+    },
     logger,
   );
   let routes: NodeRoutes;
@@ -95,6 +113,11 @@ export async function startPodNetwork(
     rules: () => pods.rules(),
     policies: () => pods.policies(sourceProblems),
     problems: () => [...pods.problems(), ...routes.problems()],
+    locate: (query) => locate(pods.tracing().around, query),
+    trace: (query) => tracePod(pods.tracing(), query),
+    onEvent(listener) {
+      tell = listener;
+    },
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {

@@ -2,6 +2,7 @@
  * What the agent's core offers to its surface (unix-socket API, metrics, status). JSON-ready: numbers, strings, plain
  * objects; counters are numbers (2^53 packets at 100 Mpps last 2.8 years; values above lose the last digits only).
  */
+import type { Place } from "../model/pod-facts.js";
 import type { ObjectRecord, Problem, RuleRecord } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 
@@ -236,6 +237,12 @@ export interface PodReports {
   policies(): readonly PodPolicyState[];
   /** Of policies that do not fit, and what is probably not meant. */
   problems(): readonly Problem[];
+  /** SluiceError SLUICE_UNKNOWN_POD, SLUICE_CIDR. */
+  locate(query: PlaceQuery): Located;
+  /** As `Engine.trace`, by the policies of a pod of this node. SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED. */
+  trace(query: PodTraceQuery): Promise<PodTraceStep>;
+  /** Tells a listener of all events from now on. */
+  onEvent(listener: (event: EventState) => void): void;
 }
 
 export interface EngineStatus {
@@ -297,6 +304,66 @@ export interface TraceResult {
   }[];
 }
 
+/** By `NAMESPACE/NAME`, or by address. */
+export type PlaceQuery =
+  | { readonly pod: string; readonly address?: undefined }
+  | { readonly address: string; readonly pod?: undefined };
+
+export interface Located {
+  /** Of the agent that answers. */
+  readonly node: string;
+  readonly place: Place;
+  /** A pod that is attached to this node: its packets can be traced here. */
+  readonly isAttached: boolean;
+}
+
+export type PodDirection = "egress" | "ingress";
+
+export interface PodTraceQuery {
+  /** `NAMESPACE/NAME` of a pod that is attached to the node. */
+  readonly pod: string;
+  /** By its egress policies what it sends, or by its ingress policies what it receives. */
+  readonly direction: PodDirection;
+  /** From its Ethernet header, whose addresses are those of the pod's link whatever it says. */
+  readonly frame: Uint8Array;
+  /**
+   * Missing: the first packet of a connection that nothing is known of. `exact`: by what the flow table says of it now.
+   * `newest`: by the newest flow that differs in nothing but the source port.
+   */
+  readonly flow?: "exact" | "newest";
+}
+
+/** What the flow table says of a packet. */
+export interface PodFlowState {
+  /** Goes the way of the packet that opened the flow, or answers it. */
+  readonly way: "forth" | "back";
+  readonly sourcePort: number;
+  readonly ageSeconds: number;
+  readonly idleSeconds: number;
+  /** Over after so long without a packet. */
+  readonly lifetimeSeconds: number;
+  readonly packetsForth: number;
+  readonly packetsBack: number;
+  /** The rules in force have allowed it at this end, not only earlier ones. */
+  readonly isCurrent: boolean;
+  /** The rule that allowed it at this end; missing where none matched, or policies were not asked. */
+  readonly policy?: string;
+  readonly rule?: string;
+}
+
+/** One end of a packet's way: what the policies of one pod say. */
+export interface PodTraceStep extends Omit<TraceResult, "interface"> {
+  readonly direction: PodDirection;
+  readonly pod: string;
+  readonly node: string;
+  /** Its policies are not compiled yet: nothing passes but what its node sends. */
+  readonly isClosed: boolean;
+  /** Egress that passed: past the stack of the node to a local pod, or by a route to another node; or to the stack. */
+  readonly delivery: "pod" | "route" | "stack";
+  /** Asked for by `flow`, and found. */
+  readonly flow?: PodFlowState;
+}
+
 export interface EventState {
   /** RFC 3339 with microseconds. */
   readonly time: string;
@@ -305,6 +372,9 @@ export interface EventState {
   readonly effect: string;
   readonly audit: boolean;
   readonly interface: string;
+  /** `NAMESPACE/NAME` of the pod whose rule it is, and what of its packets the rule judges; missing on uplinks. */
+  readonly pod?: string;
+  readonly direction?: PodDirection;
   /** Length of the frame in bytes. */
   readonly length: number;
   /** First bytes of the frame, base64. */
@@ -348,6 +418,8 @@ export interface Engine {
   confirm(policy: string): Promise<void>;
   /** Runs the loaded program on the live tables without side effects. */
   trace(frame: Uint8Array, interfaceName: string): Promise<TraceResult>;
+  /** What can be asked about pods. SluiceError SLUICE_NO_POD_NETWORK without a pod network. */
+  pods(): PodReports;
   /** Sampled events from now on; returns how to stop. */
   onEvent(listener: (event: EventState) => void): () => void;
   /** Events lost to a full ring or the kernel-side cap since start. */

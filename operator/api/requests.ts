@@ -3,7 +3,11 @@ import type {
   Counter,
   EngineStatus,
   EventState,
+  Located,
+  PlaceQuery,
   PodPolicyState,
+  PodTraceQuery,
+  PodTraceStep,
   ProtocolState,
   ReasonName,
   RuleState,
@@ -39,6 +43,11 @@ export interface TraceRequest {
   readonly interface: string;
 }
 
+export interface PodTraceRequest extends Omit<PodTraceQuery, "frame"> {
+  /** Base64. */
+  readonly frame: string;
+}
+
 /** Each call: what is sent, and what comes back. All are JSON. */
 export interface ApiCalls {
   readonly status: { readonly request: undefined; readonly answer: AgentStatus };
@@ -58,6 +67,8 @@ export interface ApiCalls {
     readonly answer: { readonly confirmed: string };
   };
   readonly trace: { readonly request: TraceRequest; readonly answer: TraceResult };
+  readonly locate: { readonly request: PlaceQuery; readonly answer: Located };
+  readonly tracePod: { readonly request: PodTraceRequest; readonly answer: PodTraceStep };
   readonly logLevel: {
     readonly request: { readonly level: LogLevel };
     readonly answer: { readonly level: LogLevel };
@@ -83,6 +94,8 @@ export const apiRoutes: Readonly<
   unblock: { method: "POST", path: "/v1/unblock" },
   confirm: { method: "POST", path: "/v1/confirm" },
   trace: { method: "POST", path: "/v1/trace" },
+  locate: { method: "POST", path: "/v1/locate" },
+  tracePod: { method: "POST", path: "/v1/trace-pod" },
   logLevel: { method: "POST", path: "/v1/log-level" },
 };
 

@@ -8,6 +8,8 @@ import {
   Pod,
   PodInterface,
   PodKey,
+  PodRoute,
+  PodRouteKey,
   podMaps,
 } from "../../datapath/generated/layout.js";
 import { u32 } from "../../datapath/codec.js";
@@ -56,8 +58,12 @@ export async function openPodDatapath({ pinRoot, addressLines, flows }: PodDatap
     ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
+      podArrive: program("pod_arrive"),
+      podTrace: program("pod_trace"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      nodeAddresses: map("node_addresses", PodKey, u32),
+      podRoutes: map("pod_routes", PodRouteKey, PodRoute),
       podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
       flowCounters: perCpu("flow_counters", FlowCounts),

@@ -1,4 +1,4 @@
-import { SluiceError } from "../errors.js";
+import type { PodKey } from "../../datapath/generated/layout.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
@@ -31,15 +31,6 @@ export interface PodBandwidth {
   readonly egress: PodRate | undefined;
 }
 
-/** The source has not told of a pod that the runtime attaches. */
-export function noPod({ pod: { namespace, name, uid } }: PodLink, waitedMs: number): SluiceError {
-  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
-  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${waitedMs / 1000} s`;
-  return new SluiceError("SLUICE_NO_POD", problem, {
-    remedy: "It is tried again; check that the pod is there, and the agent's source",
-  });
-}
-
 /** Addresses of a link as records have them. */
 export function addressPair({ addresses: { ipv4, ipv6 } }: PodLink): AddressPair {
   const v4 = ipv4 === undefined ? undefined : parseCidr(ipv4);
@@ -58,9 +49,18 @@ export interface AddressWords {
 
 export function wordsOf(text: string): AddressWords {
   const cidr = parseCidr(text);
+  return { family: cidr.family, words: wordsOfCidr(cidr) };
+}
+
+/** The address as tables have it for a key. */
+export function keyOfCidr(cidr: Cidr): PodKey {
+  return { address: wordsOfCidr(cidr), family: cidr.family };
+}
+
+function wordsOfCidr(cidr: Cidr): readonly number[] {
   const bytes = Buffer.alloc(16);
   writeAddress(cidr, bytes);
-  return { family: cidr.family, words: [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) };
+  return [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at));
 }
 
 function writeAddress(cidr: Cidr, bytes: Buffer): void {

@@ -2,27 +2,31 @@ import { totalmem } from "node:os";
 import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
-import type { PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
+import type { EventState, PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
+import { lastFieldClasses } from "../compile/field-classes.js";
 import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import type { Cidr, Problem } from "../model/records.js";
+import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { flowsForMemory } from "./flow-size.js";
 import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
-import { ownAddresses } from "./own-addresses.js";
+import { NodeEdge } from "./node-edge.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import { PodFlows } from "./pod-flows.js";
-import { noPod, type PodLink } from "./pod-link.js";
+import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
+import { noPod } from "./pod-places.js";
+import { capturePodEvents } from "./pod-events.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
 import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
+import type { PodRange } from "./pod-routes.js";
 import { PodTables } from "./pod-tables.js";
+import type { PodTracing } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
 import { RuleSlots } from "./rule-slots.js";
 import { WakeUp } from "./wake-up.js";
@@ -46,8 +50,14 @@ export interface PodNetworkOptions {
   readonly gatewayMac: string;
   /** Places in the table of flows; undefined: by the machine's memory. */
   readonly flows?: number | undefined;
+  /** Globs of the interfaces that packets for pods arrive at; empty: what default routes lead to. */
+  readonly uplinks: readonly string[];
   /** Called after each application that succeeded. */
   readonly onApplied?: () => void;
+  /** Of events on one CPU, in the kernel. */
+  readonly eventsPerSecond: number;
+  /** Called with what policies refuse, or in audit mode would. */
+  readonly onEvent: (event: EventState) => void;
 }
 
 /** @throws SluiceError as `openPodDatapath` */
@@ -83,20 +93,21 @@ export class PodNetwork {
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
   readonly #flows: PodFlows;
+  readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
   readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
-  #ownAddresses: readonly Cidr[] = [];
   #rules: PodRules | undefined;
-  #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
+  readonly #classesOf = lastFieldClasses();
   #isSynced = false;
   #inSync = false;
   #applyError: string | undefined;
   readonly #timer = new WakeUp(() => this.#applyNow());
   readonly #addressTimer: NodeJS.Timeout;
+  readonly #stopEvents: () => void;
   #running: Promise<void> = Promise.resolve();
   /** The application that has not begun yet. */
   #next: Promise<void> | undefined;
@@ -110,11 +121,14 @@ export class PodNetwork {
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
     this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
+    this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
-      if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
+      if (this.#inSync) this.#edge.followInterfaces();
+      if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
+    this.#stopEvents = capturePodEvents(() => this.#picture(), options.onEvent);
   }
 
   /** Level-triggered: the newest record of a name wins; applying is coalesced. */
@@ -212,6 +226,15 @@ export class PodNetwork {
     });
   }
 
+  /** What traces of its pods' packets need. */
+  tracing(): PodTracing {
+    const { nodeName, gatewayMac } = this.#options;
+    const { nodes } = this.#objects;
+    const { ownAddresses } = this.#edge;
+    const around = { nodeName, nodes, local: this.#local, ownAddresses };
+    return { ...this.#picture(), around, gatewayMac };
+  }
+
   #picture(): PodPicture {
     return {
       datapath: this.#datapath,
@@ -223,6 +246,16 @@ export class PodNetwork {
       flows: this.#flows,
       applyError: this.#applyError,
     };
+  }
+
+  /**
+   * Where the pods of other nodes are: all of their ranges.
+   *
+   * @throws SluiceError SLUICE_MAP_FULL
+   */
+  setPodRanges(ranges: readonly PodRange[]): void {
+    this.#edge.podRoutes.set(ranges);
+    if (this.#inSync) this.#edge.followInterfaces();
   }
 
   /** Waits for no record any more: what is being attached fails, and is tried again with the next agent. */
@@ -240,7 +273,7 @@ export class PodNetwork {
     await this.#firewall.settle();
     await this.#flows.close();
     this.#grace.close();
-    closeFd(this.#datapath.eventsFd);
+    this.#stopEvents();
     this.#datapath.close();
   }
 
@@ -287,6 +320,12 @@ export class PodNetwork {
       }
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
+    /* Their program judges by these tables, so they are filled before. */
+    this.#edge.followInterfaces();
+  }
+
+  #ownNode() {
+    return this.#objects.nodes.get(this.#options.nodeName);
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */
@@ -294,7 +333,7 @@ export class PodNetwork {
     localPods: readonly ReturnType<typeof localPodOf>[],
     candidates: PodPolicyCandidates,
   ): Promise<void> {
-    this.#ownAddresses = this.#readOwnAddresses();
+    this.#edge.writeAddresses(this.#ownNode());
     const changedPods = this.#local.takeChanged();
     for (;;) {
       try {
@@ -306,7 +345,7 @@ export class PodNetwork {
             changedPods,
             namespaces: this.#objects.namespaces,
             nodes: [...this.#objects.nodes.values()],
-            ownAddresses: this.#ownAddresses,
+            ownAddresses: this.#edge.ownAddresses,
             networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
             clusterNetworkPolicies: policies.filter(
               (policy) => policy.kind === "ClusterNetworkPolicy",
@@ -335,18 +374,11 @@ export class PodNetwork {
       judgedSlots,
       enforcedSlots: judgedSlots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond: this.#options.eventsPerSecond,
     });
     /* What allowed a flow may have gone with an address. */
     if (!isNew && rules.contents !== this.#rules?.contents) this.#firewall.judgeFlowsAgain();
     this.#rules = rules;
-  }
-
-  #classesOf(rules: PodRules["rules"]): FieldClasses {
-    if (this.#fieldClasses?.of !== rules) {
-      this.#fieldClasses = { of: rules, classes: compileFieldClasses(rules) };
-    }
-    return this.#fieldClasses.classes;
   }
 
   /** One that cannot be connected keeps no other from it. */
@@ -360,10 +392,5 @@ export class PodNetwork {
       entry.error = error instanceof Error ? error : new Error(String(error));
       this.#log.error({ err: error, interface: hostName }, "a pod could not be connected");
     }
-  }
-
-  #readOwnAddresses(): readonly Cidr[] {
-    const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    return ownAddresses(this.#ownAddresses, told);
   }
 }

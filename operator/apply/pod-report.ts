@@ -1,9 +1,8 @@
 import { Limits } from "../../datapath/generated/layout.js";
 import type { PodNetworkState, PodProblem, RuleState } from "../api/engine.js";
+import { describePodRule } from "../compile/describe-pod-rule.js";
 import type { PodRules } from "../compile/pod-rules.js";
-import type { ProtocolBox } from "../compile/protocol-boxes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
-import type { PortRange } from "../model/records.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Firewall } from "./firewall.js";
 import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
@@ -123,7 +122,7 @@ export function describePodRules(picture: PodPicture): readonly RuleState[] {
       action,
       mode: audit ? ("Audit" as const) : ("Enforce" as const),
       interfaces: [...new Set([...subjects].flatMap((one) => pods.get(one) ?? []))].sort(),
-      match: [...new Set(bits.map(matchOf))].join(" | "),
+      match: [...new Set(bits.map(describePodRule))].join(" | "),
       ...counts(slot),
       ...(sinceMs !== undefined && { countedSince: new Date(sinceMs).toISOString() }),
     };
@@ -137,30 +136,4 @@ function podsBySlot(local: LocalPodTable): ReadonlyMap<number, string> {
       return [[slotOut, key] as const, [slotIn, key] as const];
     }),
   );
-}
-
-/** Conditions of one bit, for people: `from pods web app=client; tcp 80`. */
-function matchOf({ from, to, protocols }: CompiledRule): string {
-  const parts = [
-    ...(from === undefined ? [] : [`from ${setsText(from)}`]),
-    ...(to === undefined ? [] : [`to ${setsText(to)}`]),
-    ...(protocols === undefined ? [] : [[...new Set([...protocols].map(boxText))].join(", ")]),
-  ];
-  return parts.length === 0 ? "any packet" : parts.join("; ");
-}
-
-function setsText(keys: readonly string[]): string {
-  return keys.length === 0 ? "nobody" : keys.join(", ");
-}
-
-function boxText([space, { destinationPorts, details }]: readonly [string, ProtocolBox]): string {
-  const protocol = space.includes("/") ? `protocol ${space.split("/")[1]}` : space;
-  const types = details?.map(({ start, end }) => `${start >> 8}-${end >> 8}`).join(" ");
-  return [protocol, destinationPorts?.map(portsText).join(" "), types && `type ${types}`]
-    .filter((part) => part !== undefined)
-    .join(" ");
-}
-
-function portsText({ start, end }: PortRange): string {
-  return start === end ? String(start) : `${start}-${end}`;
 }

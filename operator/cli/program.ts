@@ -9,6 +9,7 @@ import { connectCommand } from "./commands/connect.js";
 import { confirmCommand } from "./commands/confirm.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { eventsCommand } from "./commands/events.js";
+import { explainCommand } from "./commands/explain.js";
 import { logLevelCommand } from "./commands/log-level.js";
 import { policiesCommand } from "./commands/policies.js";
 import { protocolsCommand } from "./commands/protocols.js";
@@ -35,6 +36,7 @@ const commands: readonly ((cli: Cli) => Command)[] = [
   blockedCommand,
   confirmCommand,
   checkCommand,
+  explainCommand,
   doctorCommand,
   logLevelCommand,
   completionCommand,

@@ -209,6 +209,9 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
       calls.push(["trace", Buffer.from(frame).toString("hex"), interfaceName]);
       return { ...traced, interface: interfaceName };
     },
+    pods: () => {
+      throw new SluiceError("SLUICE_NO_POD_NETWORK", "this agent has no pod network");
+    },
     onEvent: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -61,6 +61,8 @@ export interface PodRule {
   readonly set?: string;
   readonly protocols?: readonly ProtocolMatch[];
   readonly audit?: boolean;
+  /** Default: no events. */
+  readonly logOneIn?: number;
 }
 
 /** What a packet met with at one stage. */
@@ -100,6 +102,7 @@ export class Pods {
   readonly slots: RuleSlots;
   readonly firewall: Firewall;
   readonly #grace = new GracePeriod();
+  #isRingTaken = false;
   readonly #pods = new Map<string, Pod & Pick<PodInterface, "slotOut" | "slotIn">>();
 
   constructor(datapath: PodDatapath) {
@@ -151,7 +154,10 @@ export class Pods {
    *
    * @param firewall another agent's, of the same tables
    */
-  async apply(rules: readonly PodRule[], firewall = this.firewall): Promise<void> {
+  async apply(
+    rules: readonly PodRule[],
+    { eventsPerSecond = 0, firewall = this.firewall } = {},
+  ): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
@@ -162,7 +168,7 @@ export class Pods {
       judgedSlots: slots,
       enforcedSlots: slots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond,
     });
   }
 
@@ -192,7 +198,7 @@ export class Pods {
       ],
       rateLimit: undefined,
       redirect: undefined,
-      logOneIn: 0,
+      logOneIn: rule.logOneIn ?? 0,
       next: index + 1,
       resume: index + 1,
     };
@@ -207,7 +213,7 @@ export class Pods {
   /** Runs a program as if the frame passed an interface of the namespace, and reads off what it met with. */
   run(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
     at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ): Met {
@@ -227,7 +233,7 @@ export class Pods {
   /** Runs a program, and tells what it returned. */
   test(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
     at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ) {
@@ -268,8 +274,14 @@ export class Pods {
   async close(): Promise<void> {
     await this.firewall.settle();
     this.#grace.close();
-    closeFd(this.datapath.eventsFd);
+    if (!this.#isRingTaken) closeFd(this.datapath.eventsFd);
     this.datapath.close();
+  }
+
+  /** Whoever takes the ring closes it. */
+  takeRing(): PodDatapath {
+    this.#isRingTaken = true;
+    return this.datapath;
   }
 
   /** Packets of a pod that have met with this so far. */
