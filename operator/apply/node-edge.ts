@@ -1,14 +1,12 @@
 import type pino from "pino";
-import type { PodKey } from "../../datapath/generated/layout.js";
 import { listAddresses } from "../../datapath/index.js";
 import { formatCidr } from "../model/cidr-format.js";
 import { ANY_CIDR, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr, NodeRecord } from "../model/records.js";
 import { Arrivals, arrivalInterfaces } from "./arrivals.js";
+import { HostPorts } from "./host-ports.js";
 import type { PodDatapath } from "./pod-datapath.js";
-import { keyOfCidr } from "./pod-link.js";
 import { PodRoutes } from "./pod-routes.js";
-import { RowSet } from "./row-set.js";
 
 export interface NodeEdgeOptions {
   /** Folder in a bpffs; one per agent. */
@@ -20,16 +18,16 @@ export interface NodeEdgeOptions {
 /** Where the node ends, as its pods' programs have to know: its addresses, its uplinks, the ranges of other nodes. */
 export class NodeEdge {
   readonly podRoutes: PodRoutes;
+  readonly hostPorts: HostPorts;
   readonly #uplinks: readonly string[];
   readonly #arrivals: Arrivals;
-  readonly #rows: RowSet<PodKey, number>;
   #ownAddresses: readonly Cidr[] = [];
 
   /** @throws SluiceError SLUICE_NO_BPFFS */
   constructor(datapath: PodDatapath, { pinRoot, uplinks }: NodeEdgeOptions, log: pino.Logger) {
     this.#uplinks = uplinks;
     this.#arrivals = new Arrivals(datapath.podArrive, pinRoot, log);
-    this.#rows = new RowSet(datapath.nodeAddresses);
+    this.hostPorts = new HostPorts(datapath);
     this.podRoutes = new PodRoutes(datapath.podRoutes);
   }
 
@@ -49,7 +47,7 @@ export class NodeEdge {
   /** @throws SluiceError SLUICE_MAP_FULL */
   writeAddresses(node: NodeRecord | undefined): void {
     this.#ownAddresses = this.#readAddresses(node);
-    this.#rows.set(this.#ownAddresses.map((cidr) => [keyOfCidr(cidr), 1]));
+    this.hostPorts.setAddresses(this.#ownAddresses);
   }
 
   /** Puts pod_arrive where packets come in by now. Pods and policies are in the tables before. */
