@@ -18,7 +18,7 @@ export interface PortMapping {
   readonly hostPort: number;
   readonly containerPort: number;
   readonly protocol: keyof typeof PORT_PROTOCOLS;
-  /** The only address of the node that has it; undefined: all of the pod's families. */
+  /** The address of the node that has it; `0.0.0.0` or `::`: each one of its family; undefined: each one. */
   readonly hostIp: string | undefined;
 }
 
@@ -36,29 +36,22 @@ export interface PodPorts {
 export class HostPorts {
   readonly #ports: RowSet<HostPortKey, HostPort>;
   readonly #addresses: RowSet<PodKey, NodeAddress>;
-  #own: readonly Cidr[] = [];
-  #pods: readonly PodPorts[] = [];
 
   constructor({ hostPorts, nodeAddresses }: PodDatapath) {
     this.#ports = new RowSet(hostPorts);
     this.#addresses = new RowSet(nodeAddresses);
   }
 
-  /** @throws SluiceError SLUICE_MAP_FULL */
-  setAddresses(own: readonly Cidr[]): void {
-    this.#own = own;
-    this.#write();
-  }
-
-  /** All pods that have ports; of two that want the same the first has it. @throws SluiceError SLUICE_MAP_FULL */
-  setPods(pods: readonly PodPorts[]): void {
-    this.#pods = pods;
-    this.#write();
-  }
-
-  /** A port is looked for only at addresses that say they have some: they say so once it is there. */
-  #write(): void {
-    const rows = this.#pods.flatMap((pod) => pod.ports.flatMap((port) => this.#rowsOf(pod, port)));
+  /**
+   * Makes the tables what they are to be. A port is looked for only at addresses that say they have some: they say so
+   * once it is there.
+   *
+   * @param own the node's addresses
+   * @param pods all that have ports; of two that want the same the first has it
+   * @throws SluiceError SLUICE_MAP_FULL
+   */
+  set(own: readonly Cidr[], pods: readonly PodPorts[]): void {
+    const rows = pods.flatMap((pod) => pod.ports.flatMap((port) => rowsOf(own, pod, port)));
     this.#ports.set(rows.reverse());
     const counts = new Map<string, number>();
     for (const [key] of rows) {
@@ -66,28 +59,37 @@ export class HostPorts {
       counts.set(name, (counts.get(name) ?? 0) + 1);
     }
     this.#addresses.set(
-      this.#own.map((cidr) => {
+      own.map((cidr) => {
         const key = keyOfCidr(cidr);
         return [key, { hostPorts: counts.get(`${key.family} ${key.address.join()}`) ?? 0 }];
       }),
     );
   }
+}
 
-  #rowsOf(pod: PodPorts, port: PortMapping): readonly (readonly [HostPortKey, HostPort])[] {
-    return this.#own.flatMap((cidr) => {
-      const target = cidr.family === 4 ? pod.ipv4 : pod.ipv6;
-      const isMeant =
-        port.hostIp === undefined ? isReachable(cidr) : formatAddress(cidr) === port.hostIp;
-      if (target === undefined || !isMeant) return [];
-      const { address, family } = keyOfCidr(cidr);
-      return [
-        [
-          { address, family, port: port.hostPort, protocol: PORT_PROTOCOLS[port.protocol] },
-          { address: wordsOf(target).words, port: port.containerPort },
-        ],
-      ];
-    });
+function rowsOf(
+  own: readonly Cidr[],
+  pod: PodPorts,
+  port: PortMapping,
+): readonly (readonly [HostPortKey, HostPort])[] {
+  return own.flatMap((cidr) => {
+    const target = cidr.family === 4 ? pod.ipv4 : pod.ipv6;
+    if (target === undefined || !isMeant(port, cidr)) return [];
+    const { address, family } = keyOfCidr(cidr);
+    return [
+      [
+        { address, family, port: port.hostPort, protocol: PORT_PROTOCOLS[port.protocol] },
+        { address: wordsOf(target).words, port: port.containerPort },
+      ],
+    ];
+  });
+}
+
+function isMeant({ hostIp }: PortMapping, cidr: Cidr): boolean {
+  if (hostIp === undefined || hostIp === (cidr.family === 4 ? "0.0.0.0" : "::")) {
+    return isReachable(cidr);
   }
+  return formatAddress(cidr) === hostIp;
 }
 
 /** From outside, and by an address that means the same on every interface. */

@@ -109,11 +109,9 @@ for (const family of [4, 6] as const) {
     before(async () => {
       await f.pods.apply(rules);
       const table = new HostPorts(f.pods.datapath);
-      table.setAddresses(
-        [...Object.values(NODE), ...Object.values(OTHER)].map((text) => parseCidr(text)),
-      );
+      const own = [...Object.values(NODE), ...Object.values(OTHER)].map((text) => parseCidr(text));
       const anywhere = { hostIp: undefined };
-      table.setPods([
+      table.set(own, [
         {
           ipv4: f.address("a", 4),
           ipv6: f.address("a", 6),
