@@ -54,7 +54,7 @@ function readProtocol(entry: object, value: unknown): PortMapping["protocol"] {
 
 function readIp(entry: object, value: unknown): string | undefined {
   if (value === undefined || value === "") return undefined;
-  const cidr = typeof value === "string" ? readCidr(value, ANY_CIDR) : undefined;
+  const cidr = typeof value === "string" ? readCidr(value.toLowerCase(), ANY_CIDR) : undefined;
   if (cidr === undefined || isFault(cidr) || String(value).includes("/")) {
     throw bad(entry, "with an address as hostIP, or none");
   }
