@@ -24,6 +24,7 @@ export type ReasonName =
   | "internal"
   | "spoofed"
   | "unknown-pod"
+  | "translation"
   | "flow";
 
 export interface Counter {

@@ -2,6 +2,7 @@ import type { PodKey } from "../../datapath/generated/layout.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
+import type { PortMapping } from "./host-ports.js";
 import type { PodIdentity } from "./pod-objects.js";
 
 /** A pod's interface, as it was attached. */
@@ -14,6 +15,8 @@ export interface PodLink {
   readonly pod: PodIdentity;
   /** Missing: without limit. */
   readonly bandwidth?: PodBandwidth;
+  /** Ports of the node that stand for its own; missing: none. */
+  readonly ports?: readonly PortMapping[];
 }
 
 /** What one direction of a pod may take. */

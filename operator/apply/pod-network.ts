@@ -181,6 +181,10 @@ export class PodNetwork {
 
   async detach(link: PodLink): Promise<void> {
     const { hostName } = link;
+    if (this.#inSync && link.ports !== undefined) {
+      const others = [...this.#local.entries.values()].map((entry) => entry.link);
+      this.#edge.writeAddresses(others.filter((other) => other.hostName !== hostName));
+    }
     this.#tables.release(link, this.#local.entries.get(hostName)?.place.index);
     this.#local.remove(hostName);
     this.#wake(COALESCE_MS);
@@ -313,6 +317,7 @@ export class PodNetwork {
     await this.#put(subjects.map(localPodOf), candidates);
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
+    this.#edge.writeAddresses([...this.#local.entries.values()].map(({ link }) => link));
     await this.#flows.carryOver(() => {
       for (const entry of entries) {
         const isThere = this.#local.entries.get(entry.link.hostName) === entry;
@@ -333,7 +338,7 @@ export class PodNetwork {
     localPods: readonly ReturnType<typeof localPodOf>[],
     candidates: PodPolicyCandidates,
   ): Promise<void> {
-    this.#edge.writeAddresses(this.#ownNode());
+    this.#edge.lookAtAddresses(this.#ownNode());
     const changedPods = this.#local.takeChanged();
     for (;;) {
       try {
