@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { type ServerProcess, startServer } from "../cluster/process.js";
+import type { Lab, Namespace } from "../netns.js";
+
+/**
+ * What a runtime and a kubelet write to by names that cannot be configured is theirs alone: /run, /var/lib and
+ * /var/log. Network namespaces of pods are mounted by the runtime and must be seen by the agent.
+ */
+const host = `
+set -e
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+mount -t tmpfs -o mode=755 tmpfs /var/log
+mkdir /run/netns
+mount --bind /run/netns /run/netns
+mount --make-shared /run/netns
+exec unshare --pid --fork --kill-child=KILL --mount --propagation unchanged --mount-proc sh -c "$0"
+`;
+
+/** The first process of the machine. A kubelet would set the kernel's switches for all. */
+const init = `
+set -e
+for folder in kernel vm; do
+  mount --bind /proc/sys/$folder /proc/sys/$folder
+  mount -o remount,bind,ro /proc/sys/$folder
+done
+echo up
+while :; do sleep 3600 & wait; done
+`;
+
+/** A node as a runtime and its containers see it: processes and mounts of its own, which end together. */
+export interface Machine {
+  /** Words in front of a command that has the machine's mounts, but sees all processes: such as the agent. */
+  readonly withMounts: readonly string[];
+  /** Starts a server inside. */
+  start(program: string, ...args: readonly string[]): ServerProcess;
+  /** Runs a program inside; returns its stdout, throws with its stderr unless it exits with 0. */
+  run(program: string, ...args: readonly string[]): Promise<string>;
+  /** A path of the machine, as this process finds it. */
+  path(inside: string): string;
+}
+
+export async function startMachine(lab: Lab, namespace: Namespace, cwd: string): Promise<Machine> {
+  const command = [`--net=${namespace.path}`, "unshare", "--mount", "sh", "-c", host, init];
+  const outer = spawn("setpriv", ["--pdeathsig", "KILL", "nsenter", ...command], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(outer, "exit");
+  lab.onCleanup(async () => {
+    outer.kill("SIGKILL");
+    await ended;
+  });
+  await Promise.race([
+    once(outer.stdout, "data"),
+    ended.then(() => Promise.reject(new Error("a machine did not come up"))),
+  ]);
+  const outerPid = outer.pid ?? 0;
+  const [first = 0] = childrenOf(outerPid);
+  const inside = ["--target", `${first}`, "--mount", "--pid", "--net"];
+  const start = (program: string, ...args: readonly string[]) =>
+    startServer("nsenter", [...inside, program, ...args], cwd);
+  return {
+    withMounts: ["nsenter", `--mount=/proc/${outerPid}/ns/mnt`],
+    start,
+    async run(program, ...args) {
+      const child = spawn("nsenter", [...inside, program, ...args], {
+        cwd,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      const texts = ["", ""];
+      for (const [at, stream] of [child.stdout, child.stderr].entries()) {
+        stream.setEncoding("utf8").on("data", (text: string) => void (texts[at] += text));
+      }
+      const [status] = await once(child, "close");
+      if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${status}: ${texts[1]}`);
+      return texts[0]!;
+    },
+    path: (name) => `/proc/${first}/root${name}`,
+  };
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
+}
