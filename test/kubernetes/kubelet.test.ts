@@ -1,7 +1,7 @@
 /** Pods that a real kubelet has a real container runtime run, attached by the plugin. */
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { agentCapabilities, podNetworkCapabilities } from "../../operator/health/capabilities.js";
@@ -24,6 +24,8 @@ test("try", async () => {
         const cgroup = createCgroup(lab);
         const machine = await startMachine(lab, node.node, folder);
         const { binFolder, configFolder } = node;
+        mkdirSync(binFolder, { recursive: true });
+        copyFileSync("/usr/lib/cni/loopback", join(binFolder, "loopback"));
         const containerd = await startContainerd(machine, { folder, binFolder, configFolder });
         const kubelet = startRealKubelet(machine, cluster, {
           folder,
@@ -60,7 +62,6 @@ spec:
           });
           await eventually(async () => {
             const text = await cluster.kubectl(["get", "pod", "-n", "web", "-o", "wide", "--no-headers"]);
-            console.log(text);
             assert.match(text, /1\/1 *Running/);
           }, 20_000);
         } finally {

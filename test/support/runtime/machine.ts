@@ -6,25 +6,31 @@ import type { Lab, Namespace } from "../netns.js";
 
 /**
  * What a runtime and a kubelet write to by names that cannot be configured is theirs alone: /run, /var/lib and
- * /var/log. Network namespaces of pods are mounted by the runtime and must be seen by the agent.
+ * /var/log. Network namespaces of pods are mounted by the runtime and must be seen by the agent. This shell keeps the
+ * mounts that the agent shares; those of the machine hide the processes outside.
  */
 const host = `
 set -e
-mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=755 tmpfs /var/lib
-mount -t tmpfs -o mode=755 tmpfs /var/log
+for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 mkdir /run/netns
 mount --bind /run/netns /run/netns
 mount --make-shared /run/netns
-exec unshare --pid --fork --kill-child=KILL --mount --propagation unchanged --mount-proc sh -c "$0"
+setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL \
+  --mount --propagation unchanged --mount-proc sh -c "$0"
 `;
 
-/** The first process of the machine. A kubelet would set the kernel's switches for all. */
+/**
+ * The first process of the machine. A kubelet sets switches of the kernel, which are those of the whole host: it gets
+ * files in their place.
+ */
 const init = `
 set -e
-for folder in kernel vm; do
-  mount --bind /proc/sys/$folder /proc/sys/$folder
-  mount -o remount,bind,ro /proc/sys/$folder
+for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
+  kernel/keys/root_maxkeys kernel/keys/root_maxbytes
+do
+  mkdir -p /run/sysctl/$(dirname $name)
+  echo 0 > /run/sysctl/$name
+  mount --bind /run/sysctl/$name /proc/sys/$name
 done
 echo up
 while :; do sleep 3600 & wait; done
@@ -57,7 +63,7 @@ export async function startMachine(lab: Lab, namespace: Namespace, cwd: string):
     ended.then(() => Promise.reject(new Error("a machine did not come up"))),
   ]);
   const outerPid = outer.pid ?? 0;
-  const [first = 0] = childrenOf(outerPid);
+  const [first = 0] = childrenOf(childrenOf(outerPid)[0] ?? 0);
   const inside = ["--target", `${first}`, "--mount", "--pid", "--net"];
   const start = (program: string, ...args: readonly string[]) =>
     startServer("nsenter", [...inside, program, ...args], cwd);
