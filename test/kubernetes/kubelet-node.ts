@@ -80,7 +80,7 @@ export interface KubeletNode extends PodNode {
   readonly kubelet: RealKubelet;
   readonly startAgentInMachine: () => Agent;
   readonly apply: (...objects: readonly (object | string)[]) => Promise<void>;
-  readonly remove: (...words: readonly string[]) => Promise<void>;
+  readonly deleteObjects: (...words: readonly string[]) => Promise<void>;
   readonly pod: (name: string) => Promise<PodObject>;
   readonly nodeCondition: (type: string) => Promise<Condition | undefined>;
   /** Waits until the kubelet has found a pod ready. */
@@ -140,7 +140,7 @@ export async function withKubeletNode(
           );
           await cluster.kubectl(["apply", "-f", "-"], { input: texts.join("\n---\n") });
         },
-        async remove(...words) {
+        async deleteObjects(...words) {
           await cluster.kubectl(["delete", "-n", "web", ...words]);
         },
         pod,

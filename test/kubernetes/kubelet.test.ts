@@ -31,6 +31,7 @@ spec:
     ports: [{port: ${port}}]
 `;
 const isolation = ["isolation", "ingress: web/deny-all"] as const;
+const allowed = ["NetworkPolicy web/allow-clients", "ingress[0]"] as const;
 const both = ["isolation", "ingress: web/allow-clients, web/deny-all"] as const;
 
 test("pods of a kubelet and containerd", async (context) => {
@@ -97,7 +98,7 @@ test("pods of a kubelet and containerd", async (context) => {
 
       await context.test("give their addresses back when they are completed", async () => {
         await eventually(async () => assert.deepEqual(await usedAddresses(), [3, 3]), patienceMs);
-        await node.remove("pod", "ask4", "ask6");
+        await node.deleteObjects("pod", "ask4", "ask6");
       });
 
       await context.test("are isolated by a policy, but not from the kubelet", async () => {
@@ -114,14 +115,15 @@ test("pods of a kubelet and containerd", async (context) => {
 
       await context.test("are opened by another to those whom it names", async () => {
         await node.apply(allowClients);
-        await eventually(() => connects(clientPeer, ipv4, port));
+        await eventually(async () => assert.ok(await node.podRule(...allowed)));
+        await connects(clientPeer, ipv4, port);
         await connects(clientPeer, ipv6, port);
         await isDropped(node, both, otherPeer, ipv4, port);
       });
 
       await context.test("end without the agent, and go on with the next one", async () => {
         await agent.end("SIGKILL");
-        await node.remove("pod", "late");
+        await node.deleteObjects("pod", "late");
         await node.apply(podManifest("next", { args: serve, readyPort: port }));
         await connects(clientPeer, ipv4, port);
         agent = node.startAgentInMachine();
@@ -142,7 +144,7 @@ test("pods of a kubelet and containerd", async (context) => {
         assert.equal((await node.untilReady("host")).status.podIP, nodeAddress);
         await connects(clientPeer, nodeAddress, 9090);
         await node.untilPhase("host-ask", "Succeeded");
-        await node.remove("pod", "host", "host-ask");
+        await node.deleteObjects("pod", "host", "host-ask");
       });
 
       await context.test("that are static are pods like others", async () => {
@@ -167,7 +169,7 @@ test("pods of a kubelet and containerd", async (context) => {
       });
 
       await context.test("leave nothing behind", async () => {
-        await node.remove("pod", "--all");
+        await node.deleteObjects("pod", "--all");
         await eventually(async () => assert.deepEqual(await usedAddresses(), [0, 0]), patienceMs);
         assert.equal(node.node.run("ip", "-o", "link").includes("slc"), false);
         await eventually(() => assert.deepEqual(node.podNetworks(), []), patienceMs);

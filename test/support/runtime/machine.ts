@@ -5,14 +5,15 @@ import { type ServerProcess, startServer } from "../cluster/process.js";
 import type { Lab, Namespace } from "../netns.js";
 
 /**
- * What a runtime and a kubelet write to by names that cannot be configured is theirs alone: /run, /var/lib and
+ * What a runtime and a kubelet write to by names that cannot be configured goes with the machine: /run, /var/lib and
  * /var/log. Network namespaces of pods are mounted by the runtime and must be seen by the agent. This shell keeps the
  * mounts that the agent shares; those of the machine hide the processes outside.
  */
 const host = `
 set -e
-for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs $folder; done
-mkdir /run/netns
+for folder in /run /var/log; do mount -t tmpfs -o mode=755 tmpfs $folder; done
+mkdir /run/netns /run/lib /run/lib-work
+mount -t overlay -o lowerdir=/var/lib,upperdir=/run/lib,workdir=/run/lib-work overlay /var/lib
 mount --bind /run/netns /run/netns
 mount --make-shared /run/netns
 setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL \
@@ -79,7 +80,7 @@ export async function startMachine(lab: Lab, namespace: Namespace, cwd: string):
       for (const [at, stream] of [child.stdout, child.stderr].entries()) {
         stream.setEncoding("utf8").on("data", (text: string) => void (texts[at] += text));
       }
-      const [status] = await once(child, "close");
+      const [status] = (await once(child, "close")) as [number | null];
       if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${status}: ${texts[1]}`);
       return texts[0]!;
     },
