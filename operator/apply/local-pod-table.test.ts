@@ -66,20 +66,6 @@ describe("a pod of this node", () => {
     assert.equal(table.add({ ...link, pod }, place).record?.name, "a");
   });
 
-  it("is a static one by the uid that its mirror tells, but not without its name", () => {
-    const entry = table.add(link, place);
-    const nameless = table.add(
-      { ...link, hostName: "slc2", pod: { ...link.pod, name: undefined } },
-      place,
-    );
-    const mirror = { ...podRecord(key, {}), uid: "2", staticUid: "1" };
-    table.podChanged(objects.submit({ type: "upsert", record: mirror }).pod!);
-    assert.equal(entry.record?.uid, "2");
-    assert.equal(nameless.record, undefined);
-    assert.equal(objects.find(link.pod)?.uid, "2");
-    assert.equal(objects.find({ ...link.pod, name: undefined }), undefined);
-  });
-
   it("is judged by its last record until it is detached, but no peer any more", () => {
     tell("1", { labels: { app: "a" } });
     const entry = table.add(link, place);

@@ -1,7 +1,7 @@
 import type { LocalPod } from "../compile/local-pods.js";
 import type { PodRecord } from "../model/records-pod.js";
 import { addressPair, type PodLink } from "./pod-link.js";
-import { isNamedBy, keyOf, type PodObjects } from "./pod-objects.js";
+import { keyOf, type PodObjects } from "./pod-objects.js";
 import type { PodPlace } from "./pod-tables.js";
 
 /** A pod that is attached to this node. */
@@ -103,8 +103,9 @@ export function localPodOf({
 }
 
 function isOf({ pod: { namespace, name, uid } }: PodLink, record: PodRecord): boolean {
-  if (namespace === undefined || name === undefined) return uid !== undefined && uid === record.uid;
-  return namespace === record.namespace && name === record.name && isNamedBy(uid, record);
+  if (uid !== undefined && uid !== record.uid) return false;
+  if (namespace === undefined || name === undefined) return uid !== undefined;
+  return namespace === record.namespace && name === record.name;
 }
 
 function withAddresses(told: PodRecord, { link }: LocalEntry): PodRecord {

@@ -30,14 +30,6 @@ export function keyOf({ namespace, name }: { readonly namespace: string; readonl
   return `${namespace}/${name}`;
 }
 
-/**
- * Whether a runtime means this pod, of the name that it gave. By name only, since anybody may write another pod's uid into
- * the annotation of a mirror.
- */
-export function isNamedBy(uid: string | undefined, record: PodRecord): boolean {
-  return uid === undefined || uid === record.uid || uid === record.staticUid;
-}
-
 /** The newest records that pods are judged by. */
 export class PodObjects {
   /** By `NAMESPACE/NAME`, as the source told them. */
@@ -82,7 +74,8 @@ export class PodObjects {
         : [...this.pods.values()].find((record) => record.uid === uid);
     }
     const record = this.pods.get(keyOf({ namespace, name }));
-    return record !== undefined && isNamedBy(uid, record) ? record : undefined;
+    // A manifest in a folder may have no uid.
+    return uid === undefined || record?.uid === uid || record?.uid === "" ? record : undefined;
   }
 
   /**

@@ -118,11 +118,6 @@ status:
     }
   });
 
-  it("is a static pod's mirror by its annotation", () => {
-    const { staticUid, uid } = pod("uid: a, annotations: {kubernetes.io/config.mirror: b}");
-    assert.deepEqual([staticUid, uid], ["b", "a"]);
-  });
-
   it("shares labels, ports and names with its like", () => {
     const interner = new Interner();
     const replica = (name: string) =>

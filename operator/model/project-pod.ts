@@ -33,13 +33,11 @@ export function projectPod(
   const isCompleted = phase === "Succeeded" || phase === "Failed";
   const addresses = isCompleted ? NO_ADDRESS : readAddresses(status);
   const annotations = metadata.object("annotations");
-  const staticUid = annotations.text("kubernetes.io/config.mirror");
   return {
     kind: "Pod",
     namespace,
     name,
     uid: metadata.text("uid") ?? "",
-    ...(staticUid ? { staticUid } : {}),
     nodeName: nodeName && interner.text(nodeName),
     labels: readLabels(metadata, interner),
     ipv4: addresses.ipv4,

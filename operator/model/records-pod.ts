@@ -33,8 +33,6 @@ export interface PodRecord extends AddressPair {
   readonly origin: Origin;
   /** Differs when a pod was replaced by one of the same name. */
   readonly uid: string;
-  /** Of the mirror of a static pod: the uid by which kubelet and runtime know the pod itself. */
-  readonly staticUid?: string;
   /** Undefined: not scheduled yet. */
   readonly nodeName: string | undefined;
   readonly labels: Labels;

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { ObjectRecord, Problem } from "../../operator/model/records.js";
+import type { Problem } from "../../operator/model/records.js";
 import { ManifestFolder } from "../../operator/source/manifest-folder.js";
+import type { SourceRecord } from "../../operator/source/source.js";
 
 const FOLDER = fileURLToPath(new URL("../../../examples/policies/", import.meta.url));
 
 describe("the example policies", () => {
-  const records: ObjectRecord[] = [];
+  const records: SourceRecord[] = [];
   let problems: readonly Problem[] = [];
 
   before(async () => {
