@@ -21,6 +21,8 @@ const parts: readonly { readonly name: string; readonly wrapper: readonly string
   { name: "projection", wrapper: [] },
   // Its loopback is its own, and the node of its agent.
   { name: "cluster", wrapper: ["unshare", "--net"] },
+  { name: "cni", wrapper: ["unshare", "--net"] },
+  { name: "pods", wrapper: ["unshare", "--net"] },
 ];
 
 const command = new Command("bench")
