@@ -111,7 +111,17 @@ function section(times: readonly Times[], plugins: readonly Plugin[]): Section {
   ];
   return {
     title: "CNI calls",
-    columns: ["call", "at once", "ms, p50", "p99", "per s", "peer: p50", "p99", "per s", "× peer, p50"],
+    columns: [
+      "call",
+      "at once",
+      "ms, p50",
+      "p99",
+      "per s",
+      "peer: p50",
+      "p99",
+      "per s",
+      "× peer, p50",
+    ],
     rows: pairs(times, plugins).map(({ row, peer }) => [
       row.command,
       String(row.width),
