@@ -14,6 +14,8 @@ export type Routing = "direct" | "vxlan";
 
 export interface BenchNode {
   readonly name: string;
+  /** Of its own among the namespaces of this process. */
+  readonly label: string;
   /** Of the network. */
   readonly namespace: string;
   readonly address: string;
@@ -31,6 +33,7 @@ export function makeNodes(label: string): readonly [BenchNode, BenchNode] {
   const [first, second] = [1, 2].map((number): BenchNode => {
     return {
       name: `node${number}`,
+      label: `${label}${number}`,
       namespace: makeNamespace(`${label}${number}`),
       address: `10.9.0.${number}`,
       podCidrs: [`10.244.${number}.0/24`],
@@ -74,7 +77,7 @@ export function makeRoutedPod(
   last: number,
   routing: Routing,
 ): Place {
-  const namespace = makeNamespace(name);
+  const namespace = makeNamespace(`${node.label}-${name}`);
   const id = { containerId: name, ifName: "eth0" };
   const address = node.podCidrs[0]!.replace("0/24", `${last}`);
   const attachment: Attachment = {

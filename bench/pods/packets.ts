@@ -55,15 +55,15 @@ interface Stream {
   readonly totalsNs: number[];
 }
 
-/** One rule per /24: each lets UDP in from there to a port of its own. Besides, all of the sender's is let in. */
-function rulesOf(count: number): readonly PodRule[] {
+/** Each lets UDP in from a /24 of its own, or all from one range, to a port of its own. Besides, all of the sender's is let in. */
+function rulesOf(count: number, isOneSource: boolean): readonly PodRule[] {
   const some = Array.from({ length: count - 2 }, (_, index): PodRule => {
     const port = firstPort + index;
     return {
       rule: `rule-${index}`,
       action: "Accept",
       ingressOf: [receiver.name],
-      from: [`172.${16 + (index >> 8)}.${index & 255}.0/24`],
+      from: [isOneSource ? `172.16.0.0/12` : `172.${16 + (index >> 8)}.${index & 255}.0/24`],
       protocols: [{ kind: "udp", destinationPort: { start: port, end: port } }],
     };
   });
@@ -101,11 +101,29 @@ function makeInterface(): IfIndex {
   return interfaceByName("receiver")!.index;
 }
 
-async function openStreams(pods: Pods, index: IfIndex, rules: number): Promise<readonly Stream[]> {
+async function openStreams(
+  pods: Pods,
+  index: IfIndex,
+  rules: number,
+  isOneSource: boolean,
+): Promise<readonly Stream[]> {
   pods.add({ ...receiver, index });
-  await pods.apply(rulesOf(rules));
+  await pods.apply(rulesOf(rules, isOneSource));
   const { podIn } = pods.datapath;
   const dropped = () => pods.counted(receiver.name, "in", "drop", "rule");
+  if (isOneSource) {
+    return [
+      {
+        rules,
+        totalsNs: [],
+        name: "from the source of all rules, to no rule's port",
+        program: podIn,
+        frame: frameFrom("172.16.0.1", firstPort - 1),
+        context: contextOf(index, loopback),
+        became: dropped,
+      },
+    ];
+  }
   return [
     {
       rules,
@@ -175,9 +193,11 @@ export async function measurePackets(
   const index = makeInterface();
   for (const count of counts) {
     progress(`${count} rules`);
-    const pods = await openPods(makePinFolder().path);
-    opened.push(pods);
-    streams.push(...(await openStreams(pods, index, count)));
+    for (const isOneSource of [false, true]) {
+      const pods = await openPods(makePinFolder().path);
+      opened.push(pods);
+      streams.push(...(await openStreams(pods, index, count, isOneSource)));
+    }
   }
   try {
     for (const stream of streams) check(stream);

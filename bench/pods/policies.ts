@@ -49,10 +49,18 @@ function policyOf(index: number): object {
       };
 }
 
-/** Raises the number of policies, which all select the measured pods, and waits until the agents have them in force. */
+/** How many of so many are the servers': `allow-in` and every other one. */
+function ofServers(count: number): number {
+  return Math.ceil(count / 2);
+}
+
+/**
+ * Raises the number of policies, which all select the measured pods, and waits until the agents have them in force: that
+ * of the first node all, that of the other those of servers.
+ */
 export async function raisePolicies(
   cluster: Cluster,
-  agents: readonly PodAgent[],
+  agents: readonly [PodAgent, PodAgent],
   from: number,
   to: number,
 ): Promise<void> {
@@ -69,16 +77,16 @@ export async function raisePolicies(
   await inParallel([...allowing, ...more], async ([name, spec]) => {
     await cluster.request({ method: "POST", path, body: { metadata: { name }, spec } });
   });
-  for (const { api } of agents) {
+  const wanted = [to, ofServers(to)];
+  for (const [at, { api }] of agents.entries()) {
     for (const end = performance.now() + patienceMs; ; await sleep(50)) {
       const rules = await api.call("podRules");
       const policies = new Set(rules.map(({ policy }) => policy));
       const found = [...policies].filter((name) => name.startsWith("NetworkPolicy ")).length;
-      if (found === to) break;
+      if (found === wanted[at]) break;
       if (performance.now() < end) continue;
-      throw new SluiceError("SLUICE_BENCH", `${found} of ${to} policies are in force`, {
-        remedy: "Read what the agent said above",
-      });
+      const problem = `${found} of ${wanted[at]} policies are in force`;
+      throw new SluiceError("SLUICE_BENCH", problem, { remedy: "Read what the agent said above" });
     }
   }
 }

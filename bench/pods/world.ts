@@ -63,7 +63,7 @@ export async function makePodWorld(podCluster: PodCluster, routing: Routing): Pr
   const others = makeNodes(`${routing}-r`);
   routeBetween(others, routing);
   const routedPod = (at: 0 | 1, name: string, last: number) =>
-    makeRoutedPod(others[at], `${routing}-r-${name}`, last, routing);
+    makeRoutedPod(others[at], name, last, routing);
   const world: PodWorld = {
     podCluster,
     nodes,
@@ -93,7 +93,7 @@ export async function attachPods(
   const known = await createPods(cluster, node.name, names, () => labels);
   const plugin = sluicePlugin(binFolder);
   return inParallel(known, async (pod) => {
-    const namespace = makeNamespace(`pod-${pod.name}-${node.namespace.replace(/.*-/, "")}`);
+    const namespace = makeNamespace(`${node.label}-${pod.name}`);
     const { ips } = await callPlugin(plugin, "ADD", { ...pod, namespace, containerId: pod.name });
     await tellAddresses(cluster, pod.name, ips);
     return { namespace, address: ips[0]! };
