@@ -7,7 +7,7 @@
  *   pod-traffic request ADDRESS PORT MS        asks by one open connection, one byte each way
  *   pod-traffic connect ADDRESS PORT MS        opens a connection for every byte it asks
  *
- * A client prints what it got through, bytes or questions, and the nanoseconds that it took.
+ * A client prints what it got through, bytes or questions, the nanoseconds that passed, and those of its CPU.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -117,6 +117,7 @@ static int client(const char *mode, const char *address, int port, unsigned long
 {
 	int is_connect = strcmp(mode, "connect") == 0, is_stream = strcmp(mode, "stream") == 0;
 	int connection = is_connect ? -1 : open_connection(address, port);
+	struct timespec cpu;
 	unsigned long long count = 0, start = now_ns(), end = start;
 
 	if (!is_connect && connection < 0)
@@ -138,7 +139,8 @@ static int client(const char *mode, const char *address, int port, unsigned long
 			close(connection);
 		count++;
 	}
-	printf("%llu %llu\n", count, end - start);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	printf("%llu %llu %llu\n", count, end - start, cpu.tv_sec * 1000000000ULL + cpu.tv_nsec);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 import type { PartOptions } from "../result.js";
 import type { Routing } from "./nodes.js";
-import { type Mode, modes, runClient } from "./traffic.js";
+import { type Mode, modes, type Passed, runClient } from "./traffic.js";
 import type { PodWorld } from "./world.js";
 
 export const paths = ["same node", "direct", "vxlan"] as const;
@@ -11,8 +11,8 @@ export interface Rates {
   readonly path: Path;
   readonly mode: Mode;
   readonly policies: number;
-  readonly sluice: number[];
-  readonly routed: number[];
+  readonly sluice: Passed[];
+  readonly routed: Passed[];
 }
 
 const full = { rounds: 11, timeMs: 400 };

@@ -15,13 +15,13 @@ import {
   uplink,
 } from "./nodes.js";
 import { labelsOf } from "./policies.js";
-import { serve } from "./traffic.js";
+import { serve, type ServingPlace } from "./traffic.js";
 
 /** A client, a server on its node and one on the other. */
 export interface Trio {
   readonly client: Place;
-  readonly near: Place;
-  readonly far: Place;
+  readonly near: ServingPlace;
+  readonly far: ServingPlace;
 }
 
 /** Two nodes of Sluice's, and beside them two that the kernel routes between, with pods on the same veths. */
@@ -64,22 +64,17 @@ export async function makePodWorld(podCluster: PodCluster, routing: Routing): Pr
   routeBetween(others, routing);
   const routedPod = (at: 0 | 1, name: string, last: number) =>
     makeRoutedPod(others[at], name, last, routing);
-  const world: PodWorld = {
+  return {
     podCluster,
     nodes,
     agents,
-    sluice: { client, near, far },
+    sluice: { client, near: await serve(near), far: await serve(far) },
     routed: {
       client: routedPod(0, "client", 2),
-      near: routedPod(0, "near", 3),
-      far: routedPod(1, "far", 2),
+      near: await serve(routedPod(0, "near", 3)),
+      far: await serve(routedPod(1, "far", 2)),
     },
   };
-  for (const { near: here, far: there } of [world.sluice, world.routed]) {
-    await serve(here);
-    await serve(there);
-  }
-  return world;
 }
 
 /** Has pods run on a node, as kubelet and runtime do. */
