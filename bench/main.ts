@@ -44,7 +44,7 @@ try {
   if (result.sections.length === 0) {
     throw new SluiceError("SLUICE_BENCH", `nothing has ${options.only} in its name`, {
       remedy:
-        "Names begin with packets, wire, control or projection, and go on as in bench/RESULTS.md",
+        "Names begin with packets, wire, control, projection, cluster, cni or pods, and go on as in bench/RESULTS.md",
     });
   }
   const report = renderReport(machineFacts(), result);

@@ -1,5 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { netnsPath } from "../../datapath/index.js";
@@ -7,6 +8,7 @@ import { type ApiClient, createClient } from "../../operator/api/client.js";
 import { SluiceError } from "../../operator/errors.js";
 import type { AgentAccount } from "../../test/support/cluster/agent-account.js";
 import { atExit, makePinFolder, makeScratchFolder } from "../cleanup.js";
+import { addressLines } from "../cluster/agent.js";
 import { type Memory, readMemory } from "../cluster/memory.js";
 import { agentEnvironment, agentNodeFlags } from "../cluster/rounds.js";
 
@@ -41,6 +43,7 @@ export interface PodAgent {
 export async function startPodAgent(options: PodAgentOptions): Promise<PodAgent> {
   const { nodeName, account, apiServer, namespace, uplink } = options;
   const scratch = makeScratchFolder();
+  const pinRoot = makePinFolder().path;
   const socket = `${scratch.path}/agent.sock`;
   const binFolder = `${scratch.path}/bin`;
   const flags = {
@@ -48,11 +51,12 @@ export async function startPodAgent(options: PodAgentOptions): Promise<PodAgent>
     "api-server": apiServer,
     "node-name": nodeName,
     uplinks: uplink,
-    "pin-root": makePinFolder().path,
+    "pin-root": pinRoot,
     "state-folder": `${scratch.path}/state`,
     socket,
     "metrics-address": "none",
     "log-level": "error",
+    "address-lines": String(addressLines),
     "pod-network": "true",
     "cni-bin-dir": binFolder,
     ...options.flags,
@@ -80,20 +84,32 @@ export async function startPodAgent(options: PodAgentOptions): Promise<PodAgent>
     api,
     binFolder,
     memory: () => readMemory(read("status"), read("smaps")),
-    tablesMiB: () => tablesMiB(pid),
+    tablesMiB: () => tablesMiB(pinRoot, pid),
     end: stop,
   };
 }
 
-/** Of all maps that a process holds open, each counted once. */
-function tablesMiB(pid: number): number {
+/** Of all maps that are pinned, or that the process holds open, each counted once. */
+function tablesMiB(pinRoot: string, pid: number): number {
+  const bytes = new Map<number, number>();
+  for (const entry of readdirSync(pinRoot, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const { status, stdout } = spawnSync("bpftool", ["--json", "map", "show", "pinned", path]);
+    // A program or a link is no map.
+    if (status !== 0) continue;
+    const map = JSON.parse(String(stdout)) as {
+      readonly id: number;
+      readonly bytes_memlock: number;
+    };
+    bytes.set(map.id, map.bytes_memlock);
+  }
   const folder = `/proc/${pid}/fdinfo`;
-  const bytes = new Map<string, number>();
   for (const fd of readdirSync(folder)) {
     const text = readFileSync(`${folder}/${fd}`, "utf8");
     const id = /^map_id:\s*(\d+)/m.exec(text)?.[1];
     const size = /^memlock:\s*(\d+)/m.exec(text)?.[1];
-    if (id !== undefined && size !== undefined) bytes.set(id, Number(size));
+    if (id !== undefined && size !== undefined) bytes.set(Number(id), Number(size));
   }
   return [...bytes.values()].reduce((sum, size) => sum + size, 0) / 2 ** 20;
 }

@@ -1,3 +1,4 @@
+import { addressLines } from "../cluster/agent.js";
 import {
   formatNumber,
   formatRatio,
@@ -155,7 +156,8 @@ export function memorySection(
       ...[anonMiB, tablesMiB, residentMiB, kernelMiB].map(formatNumber),
     ]),
     notes: [
-      "Tables in the kernel are all maps of the agent, the firewall's included, as the kernel counts them (memlock).",
+      `With \`--address-lines ${addressLines}\`. Tables in the kernel are all maps of the agent, the firewall's included, as the ` +
+        "kernel counts them (memlock).",
     ],
   };
 }
