@@ -77,7 +77,14 @@ export {
   listInterfaces,
 } from "./netlink.js";
 export type { CreateVethOptions, LinkChange, VethEndOptions } from "./netlink-links.js";
-export { changeLink, createVeth, deleteLink, setLinkDown, setLinkUp } from "./netlink-links.js";
+export {
+  changeLink,
+  createVeth,
+  deleteLink,
+  deleteLinkAside,
+  setLinkDown,
+  setLinkUp,
+} from "./netlink-links.js";
 export type { CreateVxlanOptions } from "./netlink-vxlan.js";
 export { createVxlan } from "./netlink-vxlan.js";
 export type { InterfaceAddress, NewAddress, ScopeName } from "./netlink-addresses.js";
