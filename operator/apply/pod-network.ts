@@ -12,7 +12,7 @@ import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
-import { readOwnAddresses } from "./own-addresses.js";
+import { OwnAddresses } from "./own-addresses.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
@@ -83,6 +83,7 @@ export class PodNetwork {
   readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
+  readonly #own = new OwnAddresses();
   #ownAddresses: readonly Cidr[] = [];
   #rules: PodRules | undefined;
   #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
@@ -339,7 +340,7 @@ export class PodNetwork {
 
   #readOwnAddresses(): readonly Cidr[] {
     const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    return readOwnAddresses(told, this.#ownAddresses);
+    return this.#own.read(told);
   }
 }
 
