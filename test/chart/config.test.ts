@@ -108,6 +108,7 @@ describe("command line and config file of the chart", () => {
       sysctlFolder: "/node/proc/sys",
       binFolder: "/node/cni/bin",
       configFolder: "/node/cni/net.d",
+      flows: 65_536,
     });
   });
 
