@@ -111,7 +111,8 @@ export class PodNetwork {
       if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
-    this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
+    const flows = datapath.flows.info.maxEntries;
+    this.#log.info({ adopted: datapath.adopted, flows }, "pods' datapath loaded");
   }
 
   /** Level-triggered: the newest record of a name wins; applying is coalesced. */
