@@ -70,6 +70,8 @@ test("a pod network has its own, and without one there are none", async () => {
     ['sluice_pod_addresses_used{family="ipv4"}', 30],
     ['sluice_pod_addresses_capacity{family="ipv4"}', 253],
     ['sluice_pod_reason_packets_total{reason="flow"}', 5000],
+    ['sluice_pod_table_entries{table="rules"}', 4090],
+    ['sluice_pod_table_capacity{table="rules"}', 4096],
     ["sluice_pod_flows", 61_000],
     ["sluice_pod_flows_capacity", 65_536],
     ['sluice_pod_flows_total{event="expired"}', 130_000],
