@@ -166,11 +166,11 @@ export function createAgentCommand(): Command {
     .addOption(
       option(
         "--flows <n>",
-        "with --pod-network: flows of pods that there is room for, 240 bytes each; a table that is there " +
+        "with --pod-network: flows of pods that there is room for, 190 bytes each; a table that is there " +
           "keeps its size",
       )
         .argParser(readNumber(fewestFlows, mostFlows))
-        .default(undefined, "1/256 of the node's memory, 32768 to 1048576"),
+        .default(undefined, "1/512 of the node's memory, 32768 to 1048576"),
     )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")

@@ -61,7 +61,7 @@ export function describeNode(
       available === "Yes" ? 1 : 0,
     ),
     tables: limitList(
-      status.tables.map((table) => describeTable(table, before)),
+      [...status.tables, ...podTables(status)].map((table) => describeTable(table, before)),
       most.tables,
     ),
     policies: limitList(
@@ -144,6 +144,11 @@ function describeFeatures({ features }: NodeFacts): Entry<"features">[] {
       ...(remark !== undefined && { remark: `${remark} ${since}` }),
     };
   });
+}
+
+/** Those of the pods, told apart from the uplink's of the same names. */
+function podTables({ podNetwork }: EngineStatus): EngineStatus["tables"] {
+  return (podNetwork?.tables ?? []).map((table) => ({ ...table, name: `pods: ${table.name}` }));
 }
 
 /** A use that is worth a write of its own: see `tables` in the CRD. */
