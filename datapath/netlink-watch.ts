@@ -72,7 +72,7 @@ export type RoutingEvent =
  */
 export function watchRouting(onEvent: (event: RoutingEvent) => void): InterfaceWatch {
   const groups = Object.values(Group).reduce((all, one) => all | one, 0);
-  return watch(groups, (message) => {
+  const tell = (message: NetlinkMessage | undefined) => {
     if (message === undefined) {
       onEvent({ type: "overrun" });
       return;
@@ -96,16 +96,18 @@ export function watchRouting(onEvent: (event: RoutingEvent) => void): InterfaceW
         break;
       default:
     }
-  });
+  };
+  return watch(groups, tell, receiveBufferBytes);
 }
 
 /** @param onMessage undefined: some are lost */
 function watch(
   groups: number,
   onMessage: (message: NetlinkMessage | undefined) => void,
+  bufferBytes?: number,
 ): InterfaceWatch {
   const fd = openNetlink(groups, false);
-  enlargeReceiveBuffer(fd, receiveBufferBytes);
+  if (bufferBytes !== undefined) enlargeReceiveBuffer(fd, bufferBytes);
   let isOpen = true;
   const start = () =>
     koffi.node.poll(fd, { readable: true }, () => {
