@@ -21,6 +21,9 @@ const Group = {
 /** Room for what happens while the event loop is busy: 10,000 routes and more. */
 const receiveBufferBytes = 4 << 20;
 
+/** Each of them is a call to the kernel. */
+const messagesPerTurn = 100;
+
 /** What happened to the interfaces of a network namespace. */
 export type InterfaceEvent =
   | { readonly type: "changed"; readonly interface: NetworkInterface }
@@ -111,17 +114,21 @@ function watch(
   let isOpen = true;
   const start = () =>
     koffi.node.poll(fd, { readable: true }, () => {
-      const messages = receive(fd);
-      if (messages === undefined) {
-        // libuv takes the error for the end of the socket, and polls it no more.
-        poll.close();
-        poll = start();
-        onMessage(undefined);
-      }
-      for (const message of messages ?? []) {
-        // A handler may close the watch half way through.
-        if (!isOpen) return;
-        onMessage(message);
+      // A handler may close the watch half way through.
+      for (let count = 0; isOpen && count < messagesPerTurn; count++) {
+        const messages = receive(fd);
+        if (messages === undefined) {
+          // libuv takes the error for the end of the socket, and polls it no more.
+          poll.close();
+          poll = start();
+          onMessage(undefined);
+        } else if (messages.length === 0) {
+          return;
+        }
+        for (const message of messages ?? []) {
+          if (!isOpen) return;
+          onMessage(message);
+        }
       }
     });
   let poll = start();
