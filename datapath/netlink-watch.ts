@@ -115,7 +115,8 @@ function watch(
   const start = () =>
     koffi.node.poll(fd, { readable: true }, () => {
       // A handler may close the watch half way through.
-      for (let count = 0; isOpen && count < messagesPerTurn; count++) {
+      for (let count = 0; count < messagesPerTurn; count++) {
+        if (!isOpen) return;
         const messages = receive(fd);
         if (messages === undefined) {
           // libuv takes the error for the end of the socket, and polls it no more.

@@ -51,7 +51,7 @@ async function everybody(context: TestContext, lab: RoutesLab): Promise<void> {
           [1, 2],
           [2, 0],
         ] as const) {
-          const [client, server] = [nodes[from]!.pod, nodes[to]!.pod];
+          const [client, server] = [nodes[from].pod, nodes[to].pod];
           assert.equal(await seenFrom(client.peer, server.peer, server[family]), client[family]);
         }
       },
@@ -64,11 +64,11 @@ async function everybody(context: TestContext, lab: RoutesLab): Promise<void> {
           [1, 2],
           [2, 0],
         ] as const) {
-          const { pod, peer } = nodes[to]!;
-          assert.equal(await seenFrom(nodes[from]!.peer, pod.peer, pod[family]), nodeAddress(from));
+          const { pod, peer } = nodes[to];
+          assert.equal(await seenFrom(nodes[from].peer, pod.peer, pod[family]), nodeAddress(from));
           assert.equal(
-            await seenFrom(nodes[from]!.pod.peer, peer, nodeAddress(to)),
-            nodes[from]!.pod[family],
+            await seenFrom(nodes[from].pod.peer, peer, nodeAddress(to)),
+            nodes[from].pod[family],
           );
         }
       },
