@@ -124,6 +124,25 @@ test("in tunnels", async (context) => {
     await serveAll(lab);
     await lab.start();
     await everybody(context, lab);
+    await context.test(
+      "what others masquerade into the tunnel gets the address of the node",
+      async () => {
+        const { ns } = lab.nodes[0];
+        /* As kube-proxy does for a NodePort. */
+        const nat = `table ip nodeport {
+        chain in { type nat hook prerouting priority dstnat; tcp dport 30080 dnat to ${lab.nodes[1].pod.ipv4}:${port}; }
+        chain out { type nat hook postrouting priority srcnat; ct status dnat masquerade; }
+      }`;
+        ns.run("nft", nat);
+        const { peer } = lab.nodes[1].pod;
+        const attempt = { to: "10.9.0.1", port: 30_080, timeoutMs: 5000 };
+        assert.equal(await lab.outsider.call("tryTcp", attempt), "open");
+        await eventually(async () => {
+          assert.equal(await peer.call("lastCaller", {}), "10.9.0.1");
+        });
+        ns.run("nft", "delete", "table", "ip", "nodeport");
+      },
+    );
     await context.test("the network between nodes sees no address of a pod", () => {
       const seen = lab.router.run("ip", "neigh", "show");
       assert.doesNotMatch(seen, /244/);
