@@ -5,6 +5,7 @@ import { toConditions } from "./condition.js";
 import { describePolicy } from "./describe-policy.js";
 import { limitList, type Limited } from "./limit-list.js";
 import { readyFinding } from "./ready.js";
+import { routesFinding } from "./routes-ready.js";
 import { shorten } from "./shorten.js";
 
 /** What a NodeDatapath tells of its node. */
@@ -75,7 +76,12 @@ export function describeNode(
   const attached = status.interfaces.filter((entry) => entry.attached).length;
   return {
     conditions: toConditions(
-      [readyFinding(status, lists.policies.entries)],
+      [
+        readyFinding(status, lists.policies.entries),
+        ...(status.podNetwork?.routing === undefined
+          ? []
+          : [routesFinding(status.podNetwork.routing)]),
+      ],
       before?.conditions ?? [],
       nowMs,
     ),
