@@ -18,7 +18,7 @@ const BufferOption = { send: 32, receive: 33 } as const;
 /** `NETLINK_…` socket options. Since Linux 4.20, so every kernel that Sluice runs on has them. */
 const Option = { shortAnswers: 10, reasons: 11, strictChecks: 12 } as const;
 /** The kernel fills dumps in pieces of up to 32 KiB. */
-const receiveBytes = 65536;
+const received = Buffer.alloc(65536);
 const maxDumpAttempts = 8;
 
 /**
@@ -69,9 +69,9 @@ function setBuffer(fd: number, option: number, bytes: number): void {
  * nobody read them.
  */
 export function receive(fd: number): readonly NetlinkMessage[] | undefined {
-  const bytes = Buffer.allocUnsafe(receiveBytes);
-  const length = libc().recv(fd, bytes, bytes.length, 0);
-  if (length >= 0) return [...parseMessages(bytes.subarray(0, length))];
+  const length = libc().recv(fd, received, received.length, 0);
+  // Messages outlive the next call; mostly they are a few bytes.
+  if (length >= 0) return [...parseMessages(Buffer.from(received.subarray(0, length)))];
   const cause = lastError("recv");
   if (cause.errno === Errno.ENOBUFS) return undefined;
   if (cause.errno === Errno.EAGAIN || cause.errno === Errno.EINTR) return [];

@@ -6,6 +6,7 @@ import { describePolicy } from "./describe-policy.js";
 import { limitList, type Limited } from "./limit-list.js";
 import { podsFinding } from "./pods-ready.js";
 import { readyFinding } from "./ready.js";
+import { routesFinding } from "./routes-ready.js";
 import { shorten } from "./shorten.js";
 import { isToldElsewhere } from "./told-elsewhere.js";
 
@@ -86,6 +87,9 @@ export function describeNode(
       [
         readyFinding(status, lists.policies.entries, pods?.status.entries),
         ...(status.podNetwork === undefined ? [] : [podsFinding(status.podNetwork, nowMs)]),
+        ...(status.podNetwork?.routing === undefined
+          ? []
+          : [routesFinding(status.podNetwork.routing)]),
       ],
       before?.conditions ?? [],
       nowMs,
