@@ -72,6 +72,15 @@ function problemCounts({ status }: Snapshot): Samples {
   return Object.entries(counts).map(([severity, count]) => [{ severity }, count] as const);
 }
 
+const policyStates = ["Enforcing", "Auditing", "Idle", "Pending", "Refused", "Failing"] as const;
+
+function policyCounts({ podPolicies }: Snapshot): Samples {
+  if (podPolicies === undefined) return [];
+  return policyStates.map((state) => {
+    return [{ state }, podPolicies.filter((policy) => policy.state === state).length];
+  });
+}
+
 function byKind({ status }: Snapshot, value: (state: KindState) => number): Samples {
   return (status.source?.kinds ?? []).map((state) => [{ kind: state.kind }, value(state)] as const);
 }
@@ -201,6 +210,12 @@ export const families: readonly Family[] = [
     "Attached pods whose policies are not in the kernel: nothing passes there.",
     [],
     ({ status: { podNetwork } }) => (podNetwork === undefined ? [] : one(podNetwork.closedPods)),
+  ),
+  gauge(
+    "pod_policies",
+    "NetworkPolicies and ClusterNetworkPolicies by their state on this node.",
+    ["state"],
+    policyCounts,
   ),
   gauge("pod_addresses_used", "Addresses in use of this node's podCIDRs.", ["family"], (snapshot) =>
     poolSums(snapshot, ({ used }) => used),
