@@ -72,6 +72,15 @@ function problemCounts({ status }: Snapshot): Samples {
   return Object.entries(counts).map(([severity, count]) => [{ severity }, count] as const);
 }
 
+const policyStates = ["Enforcing", "Auditing", "Idle", "Pending", "Refused", "Failing"] as const;
+
+function policyCounts({ podPolicies }: Snapshot): Samples {
+  if (podPolicies === undefined) return [];
+  return policyStates.map((state) => {
+    return [{ state }, podPolicies.filter((policy) => policy.state === state).length];
+  });
+}
+
 function byKind({ status }: Snapshot, value: (state: KindState) => number): Samples {
   return (status.source?.kinds ?? []).map((state) => [{ kind: state.kind }, value(state)] as const);
 }
@@ -225,6 +234,12 @@ export const families: readonly Family[] = [
     [],
     ({ status: { podNetwork } }) =>
       podNetwork?.routing === undefined ? [] : one(flag(podNetwork.routing.error !== undefined)),
+  ),
+  gauge(
+    "pod_policies",
+    "NetworkPolicies and ClusterNetworkPolicies by their state on this node.",
+    ["state"],
+    policyCounts,
   ),
   gauge("pod_addresses_used", "Addresses in use of this node's podCIDRs.", ["family"], (snapshot) =>
     poolSums(snapshot, ({ used }) => used),
