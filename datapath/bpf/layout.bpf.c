@@ -27,6 +27,7 @@ EXPORT(enum, pod_route_flags);
 EXPORT(enum, pod_limits);
 EXPORT(enum, stage);
 EXPORT(enum, pod_trace_flags);
+EXPORT(enum, pod_delivery);
 EXPORT(enum, exception);
 
 EXPORT(struct, event);

@@ -64,6 +64,8 @@ struct packet {
 	/* What became of it. */
 	__u8 verdict;
 	__u8 reason;
+	/* Interface slot of the pod whose rules judge it. */
+	__u16 subject;
 	/* enum rule_action of the deciding rule, when it redirects */
 	__u8 action;
 	__u32 slot;

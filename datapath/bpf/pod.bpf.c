@@ -61,38 +61,59 @@ static __always_inline enum reason read_packet(struct __sk_buff *skb, struct pac
 	return reason;
 }
 
-static __always_inline void judge_by_rules(struct __sk_buff *skb, struct packet *packet, __u32 slot,
-					   bool tracing)
+/*
+ * By the rules that a slot is subject to, of one page from `from` on. Returns the rule where the walk goes on, on a later
+ * page, or WALK_DECIDED.
+ */
+static __always_inline int judge_by_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from,
+					 bool tracing)
 {
-	const struct generation *generation = generation_of(packet);
+	const struct generation *generation;
+	__u32 page = from / MAX_RULES;
 	struct candidates found;
+	int next;
 
-	if (!generation)
-		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+	if (!packet)
+		return WALK_DECIDED;
+	generation = generation_of(packet);
+	if (!generation) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return WALK_DECIDED;
+	}
 	/* A pod whose policies are not compiled yet is closed. */
-	if (!slot_bit(generation->judged, slot))
-		return decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
-	if (!look_up_fields(generation, packet, slot, &found, tracing))
-		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-	walk(skb, generation, packet, &found, tracing);
+	if (!slot_bit(generation->judged, slot)) {
+		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
+		return WALK_DECIDED;
+	}
+	packet->subject = slot;
+	if (!look_up_fields(generation, packet, slot, page, &found, tracing)) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return WALK_DECIDED;
+	}
+	next = walk(skb, generation, packet, &found, page, from, tracing);
 	/* Rules of pods do not redirect. */
 	if (packet->verdict == VERDICT_REDIRECT)
 		decide(packet, VERDICT_DROP, REASON_REDIRECT);
+	return (__u32)next < generation->rule_count ? next : WALK_DECIDED;
 }
 
-/* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
-__noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+/* Global functions: proved once, not for each stage and page. */
+__noinline int judge_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
 {
-	if (packet)
-		judge_by_rules(skb, packet, slot, false);
-	return 0;
+	return judge_by_page(skb, packet, slot, from, false);
 }
 
-__noinline int judge_traced(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+__noinline int judge_page_traced(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
 {
-	if (packet)
-		judge_by_rules(skb, packet, slot, true);
-	return 0;
+	return judge_by_page(skb, packet, slot, from, true);
+}
+
+static __always_inline void judge(struct __sk_buff *skb, struct packet *packet, __u32 slot, bool tracing)
+{
+	int from = 0;
+
+	for (int page = 0; page < MAX_POD_PAGES && from != WALK_DECIDED; page++)
+		from = tracing ? judge_page_traced(skb, packet, slot, from) : judge_page(skb, packet, slot, from);
 }
 
 /*
@@ -113,7 +134,7 @@ __noinline int judge_error(struct __sk_buff *skb, struct packet *packet, __u32 s
 	decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
 	if (!become_quoted(skb, packet, state))
 		return 0;
-	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
+	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in, false);
 	settle_flow(packet, FLOW_STALE);
 	verdict = packet->verdict;
 	reason = packet->reason;
@@ -151,12 +172,9 @@ static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, 
 		if (reply)
 			turn_around(packet);
 		slot = packet->stage == STAGE_OUT ? slot_out : slot_in;
-		if (tracing) {
-			judge_traced(skb, packet, slot);
-		} else {
-			judge(skb, packet, slot);
+		judge(skb, packet, slot, tracing);
+		if (!tracing)
 			settle_flow(packet, state);
-		}
 		if (reply)
 			turn_around(packet);
 	}
@@ -372,6 +390,17 @@ int pod_arrive(struct __sk_buff *skb)
 	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
 }
 
+/* Where pod_out would take a packet for which can_deliver() holds. */
+static __always_inline enum pod_delivery delivery_of(struct __sk_buff *skb, struct packet *packet)
+{
+	if (pod_at_destination(packet))
+		return DELIVERY_POD;
+	if (!pod_route_to(packet->family, packet->destination))
+		return DELIVERY_STACK;
+	/* A test run carries no redirect out. */
+	return send_by_route(skb, packet) == TC_ACT_REDIRECT ? DELIVERY_ROUTE : DELIVERY_STACK;
+}
+
 /* One end of a packet's way: by the policies of the pod behind the interface, as enum pod_trace_flags in cb[0] say. */
 SEC("tc")
 int pod_trace(struct __sk_buff *skb)
@@ -390,8 +419,8 @@ int pod_trace(struct __sk_buff *skb)
 		decide(&packet, VERDICT_DROP, REASON_UNKNOWN_POD);
 	else if (ingress)
 		judge_received(skb, &packet, pod, true);
-	else if (judge_sent(skb, &packet, pod, true))
-		trace->delivered = pod_at_destination(&packet) && can_deliver(skb, &packet);
+	else if (judge_sent(skb, &packet, pod, true) && can_deliver(skb, &packet))
+		trace->delivery = delivery_of(skb, &packet);
 	finish_trace(trace, &packet);
 	return TC_ACT_UNSPEC;
 }

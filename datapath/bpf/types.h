@@ -427,7 +427,9 @@ struct event {
 	__u16 captured;
 	/* enum effect */
 	__u8 effect;
-	__u8 pad[3];
+	__u8 pad;
+	/* Interface slot of the pod whose rule it is; 0: the uplink's rules. */
+	__u16 subject;
 	__u8 bytes[EVENT_BYTES];
 };
 
@@ -451,6 +453,15 @@ enum pod_trace_flags {
 	POD_TRACE_INGRESS = 1,
 	/* A packet of the flow that the tables know; else the first of a flow that they do not. */
 	POD_TRACE_FLOW = 2,
+};
+
+/* Where a packet goes that a pod may send. */
+enum pod_delivery {
+	DELIVERY_STACK,
+	/* To a local pod, past the stack. */
+	DELIVERY_POD,
+	/* To a pod of another node by the kernel's routes, past the stack. */
+	DELIVERY_ROUTE,
 };
 
 /* What a trace run saw; written only by the trace program. */
@@ -479,8 +490,8 @@ struct trace {
 	/* Slot of the deciding rule; 0: none. */
 	__u32 slot;
 	__u32 fields;
-	/* Of what a pod sends: 1 when it goes to a local pod past the stack. */
-	__u32 delivered;
+	/* enum pod_delivery, of what a pod sends. */
+	__u32 delivery;
 	__u32 step_count;
 	struct trace_step steps[TRACE_STEPS];
 };

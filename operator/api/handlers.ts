@@ -1,4 +1,4 @@
-import type { Engine } from "./engine.js";
+import type { Engine, PodTraceQuery } from "./engine.js";
 import { apiError } from "./errors.js";
 import {
   type ApiCallName,
@@ -36,6 +36,7 @@ export function createHandlers(
     }),
     rules: () => engine.rules(),
     podRules: () => engine.podRules(),
+    podPolicies: () => engine.podPolicies() ?? [],
     sets: () => engine.sets(),
     protocols: () => engine.protocols(),
     blocked: () => engine.blocked(),
@@ -61,21 +62,20 @@ export function createHandlers(
       if ((pod === undefined) === (address === undefined)) {
         throw apiError("SLUICE_API_REQUEST", "either pod or address is to be given");
       }
-      return engine.locate(
-        pod === undefined
-          ? { address: text(address, "address") }
-          : { pod: text(pod, "pod") },
-      );
+      const query =
+        pod === undefined ? { address: text(address, "address") } : { pod: text(pod, "pod") };
+      return engine.pods().locate(query);
     },
     tracePod: (body) => {
       const request = fields(body, ["pod", "direction", "frame", "flow"]);
       const flow = request.flow === undefined ? undefined : choice(request.flow, "flow", flowModes);
-      return engine.tracePod({
+      const query: PodTraceQuery = {
         pod: text(request.pod, "pod"),
         direction: choice(request.direction, "direction", directions),
         frame: frame(request.frame),
         ...(flow !== undefined && { flow }),
-      });
+      };
+      return engine.pods().trace(query);
     },
     logLevel: (body) => {
       const { level } = fields(body, ["level"]);

@@ -1,10 +1,8 @@
 import type pino from "pino";
-import { listAddresses } from "../../datapath/index.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { ANY_CIDR, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr, NodeRecord } from "../model/records.js";
 import { Arrivals, arrivalInterfaces } from "./arrivals.js";
 import { HostPorts } from "./host-ports.js";
+import { ownAddresses } from "./own-addresses.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { PodRoutes } from "./pod-routes.js";
@@ -66,17 +64,7 @@ export class NodeEdge {
     this.#arrivals.set(arrivalInterfaces(this.#uplinks));
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readAddresses(node: NodeRecord | undefined): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
-    const told = node?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    return ownAddresses(this.#ownAddresses, node?.addresses ?? []);
   }
 }

@@ -22,7 +22,7 @@ export interface PodLink {
 /** What one direction of a pod may take. */
 export interface PodRate {
   readonly bitsPerSecond: number;
-  /** What may pass at once after a pause; undefined: as much as 100 ms take. */
+  /** What may pass at once after a pause; undefined: as much as 500 ms take. */
   readonly burstBits: number | undefined;
 }
 

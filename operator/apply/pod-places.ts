@@ -5,8 +5,8 @@ import { readLooseAddress } from "../model/loose-cidr.js";
 import { nearPodsQuestion } from "../model/near-pods.js";
 import { type Place, type PodFacts, podFacts } from "../model/pod-facts.js";
 import type { Cidr, NodeRecord } from "../model/records.js";
-import type { PodRecord } from "../model/records-pod.js";
 import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
+import type { PodLink } from "./pod-link.js";
 import { keyOf } from "./pod-objects.js";
 
 /** What an agent knows of the cluster around its pods. */
@@ -31,7 +31,9 @@ export function attachedPod(local: LocalPodTable, key: string): LocalEntry | und
   return [...local.entries.values()].find(({ record, link: { pod } }) =>
     record !== undefined
       ? keyOf(record) === key
-      : pod.namespace !== undefined && pod.name !== undefined && `${pod.namespace}/${pod.name}` === key,
+      : pod.namespace !== undefined &&
+        pod.name !== undefined &&
+        `${pod.namespace}/${pod.name}` === key,
   );
 }
 
@@ -81,5 +83,14 @@ export function needAttached({ nodeName, local }: Surroundings, key: string): Lo
       : node === undefined || node === nodeName
         ? "Look at its events: kubectl describe pod"
         : `It is on node ${node}: ask the agent there`,
+  });
+}
+
+/** The record of a pod that is being attached has not come in time. */
+export function noPod({ pod: { namespace, name, uid } }: PodLink, waitedMs: number): SluiceError {
+  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
+  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${waitedMs / 1000} s`;
+  return new SluiceError("SLUICE_NO_POD", problem, {
+    remedy: "It is tried again; check that the pod is there, and the agent's source",
   });
 }

@@ -1,4 +1,4 @@
-import { PodTraceFlags, Trace } from "../../datapath/generated/layout.js";
+import { PodDelivery, PodTraceFlags, Trace } from "../../datapath/generated/layout.js";
 import { testRun } from "../../datapath/index.js";
 import type { PodTraceQuery, PodTraceStep } from "../api/engine.js";
 import { describeFlow, type FlowEnds, newestPort, readFlowEnds } from "./flow-lookup.js";
@@ -13,6 +13,11 @@ import { describeTrace } from "./tracer.js";
 const CONTEXT = { bytes: 192, ingressIfindex: 36, ifindex: 40, cb: 48 };
 /** Any interface: only packets of the node itself came in by none. */
 const SOME_INTERFACE = 1;
+
+const DELIVERIES: Readonly<Record<number, PodTraceStep["delivery"]>> = {
+  [PodDelivery.DELIVERY_POD]: "pod",
+  [PodDelivery.DELIVERY_ROUTE]: "route",
+};
 
 export interface PodTracing extends Pick<PodPicture, "datapath" | "firewall" | "slots" | "rules"> {
   readonly around: Surroundings;
@@ -77,7 +82,7 @@ export function traceNow(tracing: PodTracing, query: PodTraceQuery): PodTraceSte
     node: around.nodeName,
     ...result,
     isClosed: result.verdict === "drop" && result.reason === "not-judged",
-    isDelivered: trace.delivered !== 0,
+    delivery: DELIVERIES[trace.delivery] ?? "stack",
     ...(flow !== undefined && { flow }),
   };
 }

@@ -27,6 +27,8 @@ export interface AttachmentParts {
   readonly links: PodLinks;
   readonly network: PodNetwork;
   readonly log: CniLog;
+  /** Told of each attempt to attach a pod; no error: it succeeded. */
+  readonly onAttempt?: (pod: PodIdentity, error: Error | undefined) => void;
 }
 
 /** What ADD asks for. */
@@ -97,8 +99,16 @@ export class Attachments {
    *
    * @throws SluiceError SLUICE_CNI_…
    */
-  add(request: AttachmentRequest): Promise<Attachment> {
-    return this.#turns.run(request.containerId, () => this.#add(request));
+  async add(request: AttachmentRequest): Promise<Attachment> {
+    const { onAttempt } = this.#parts;
+    try {
+      const made = await this.#turns.run(request.containerId, () => this.#add(request));
+      onAttempt?.(request.pod, undefined);
+      return made;
+    } catch (error) {
+      onAttempt?.(request.pod, error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
   }
 
   async #add(request: AttachmentRequest): Promise<Attachment> {

@@ -25,7 +25,6 @@ import { formatAlias, parseAlias } from "./link-alias.js";
 import type { PodLinks } from "./pod-links.js";
 
 const hostNamePattern = new RegExp(`^${hostNamePrefix}[0-9a-f]{11}$`);
-const usualMtu = 1500;
 
 /**
  * The veths of pods, in the network namespace of this thread.
@@ -40,15 +39,6 @@ export function kernelPodLinks(sysctlFolder = "/proc/sys"): PodLinks {
     remove,
     list,
   };
-}
-
-/** The least MTU of the interfaces that default routes lead to, in bytes. */
-export function uplinkMtu(): number {
-  const uplinks = new Set(listDefaultRoutes().map(({ index }) => index));
-  const mtus = listInterfaces()
-    .filter(({ index }) => uplinks.has(index))
-    .map(({ mtu }) => mtu);
-  return mtus.length === 0 ? usualMtu : Math.min(...mtus);
 }
 
 function create(attachment: Attachment, sysctlFolder: string): void {

@@ -84,7 +84,10 @@ export class PodExplainer {
       near:
         verdict === "pass"
           ? []
-          : nearRules(rules.slice(0, asked), contents, walked).map((near) => ({ ...near, ...named(near) })),
+          : nearRules(rules.slice(0, asked), contents, walked).map((near) => ({
+              ...near,
+              ...named(near),
+            })),
     };
   }
 
@@ -140,7 +143,8 @@ function nearRules(
     }
     const key = `${rule.policy}\0${rule.rule}`;
     const before = near.get(key);
-    if (!isSubject || unmet.length === 0 || (before && before.unmet.length <= unmet.length)) continue;
+    if (!isSubject || unmet.length === 0 || (before && before.unmet.length <= unmet.length))
+      continue;
     near.set(key, { policy: rule.policy, rule: rule.rule, unmet, match: describePodRule(rule) });
   }
   return [...near.values()].sort((a, b) => a.unmet.length - b.unmet.length).slice(0, MOST_NEAR);

@@ -416,7 +416,8 @@ describe("an ICMP error", () => {
     });
 
     it(`IPv${family}: about an echo is judged again as the request`, async () => {
-      const ask = family === 4 ? icmp({ type: 8, rest: 65536 }) : icmpv6({ type: 128, rest: 65536 });
+      const ask =
+        family === 4 ? icmp({ type: 8, rest: 65536 }) : icmpv6({ type: 128, rest: 65536 });
       there(ask, family);
       await change();
       assert.deepEqual(steps(sentBy("b", "a", family, quoted("a", "b", family, ask))), [

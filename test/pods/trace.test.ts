@@ -6,6 +6,7 @@ import type { PodDirection, PodTraceStep } from "../../operator/api/engine.js";
 import { newestPort, readFlowEnds } from "../../operator/apply/flow-lookup.js";
 import { LocalPodTable } from "../../operator/apply/local-pod-table.js";
 import { PodObjects } from "../../operator/apply/pod-objects.js";
+import { PodRoutes } from "../../operator/apply/pod-routes.js";
 import { traceNow } from "../../operator/apply/pod-tracer.js";
 import { parseCidr } from "../../operator/model/cidr.js";
 import { namesOf } from "../policy-oracle/names.js";
@@ -144,7 +145,7 @@ describe("a packet of a flow", () => {
           ["forth", 1, true, rule],
         );
       }
-      assert.equal(out.isDelivered, true);
+      assert.equal(out.delivery, "pod");
       const back = askBack("exact");
       assert.deepEqual([back.out.reason, back.in.reason], ["flow", "flow"]);
       assert.deepEqual([back.out.flow?.way, back.out.flow?.rule], ["back", "b takes web"]);
@@ -174,7 +175,10 @@ describe("a packet of a flow", () => {
     f.out("a", f.packetOf("a", "b", 4, syn));
     await f.pods.apply(open.slice(1));
     const step = trace("a", "egress", f.packetOf("a", "b", 4, ack()), "exact");
-    assert.deepEqual([step.verdict, step.rule, step.flow?.isCurrent], ["drop", "nothing else", false]);
+    assert.deepEqual(
+      [step.verdict, step.rule, step.flow?.isCurrent],
+      ["drop", "nothing else", false],
+    );
     const reply = trace("a", "ingress", f.packetOf("b", "a", 4, answer), "exact");
     assert.deepEqual([reply.verdict, reply.rule], ["drop", "nothing else"]);
     assert.equal(f.pods.flows().length, 1);
@@ -220,9 +224,28 @@ describe("a trace says", () => {
 
   it("whether a packet is handed over past the stack", () => {
     const away = packet(f.eth("a"), ipv4({ source: "10.1.0.1", destination: "192.0.2.1" }), tcp());
-    assert.equal(trace("a", "egress", away).isDelivered, false);
-    assert.equal(trace("a", "egress", frame("a", "b")).isDelivered, true);
-    assert.equal(trace("a", "egress", f.packetOf("a", "b", 4, tcp(), { hops: 1 })).isDelivered, false);
+    assert.equal(trace("a", "egress", away).delivery, "stack");
+    assert.equal(trace("a", "egress", frame("a", "b")).delivery, "pod");
+    assert.equal(
+      trace("a", "egress", f.packetOf("a", "b", 4, tcp(), { hops: 1 })).delivery,
+      "stack",
+    );
+  });
+
+  it("whether it leaves for another node by a route, past the stack", () => {
+    const routes = new PodRoutes(f.pods.datapath.podRoutes);
+    const far = packet(f.eth("a"), ipv4({ source: "10.1.0.1", destination: "10.1.2.9" }), tcp());
+    f.node.run("ip", "link", "set", "uplink-peer", "up");
+    f.node.run("ip", "link", "set", "uplink", "up");
+    f.node.run("ip", "address", "add", "192.0.2.1/24", "dev", "uplink");
+    f.node.run("ip", "route", "add", "10.1.2.0/24", "via", "192.0.2.2");
+    f.node.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+    assert.equal(trace("a", "egress", far).delivery, "stack", "no range of another node");
+    routes.set([{ cidr: "10.1.2.0/24", device: f.uplink, isTunnel: false }]);
+    assert.equal(trace("a", "egress", far).delivery, "route");
+    f.node.run("ip", "route", "delete", "10.1.2.0/24");
+    assert.equal(trace("a", "egress", far).delivery, "stack", "no way there");
+    routes.set([]);
   });
 
   it("which pods it can be asked about", () => {

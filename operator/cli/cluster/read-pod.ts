@@ -26,7 +26,10 @@ export async function readPod(kube: KubeClient, key: string): Promise<Place> {
   }
   const { draft, problems } = projectClusterObject("Pod", object, { source: key }, new Interner());
   if (draft !== undefined) return { kind: "pod", pod: podFacts(draft) };
-  throw new SluiceError("SLUICE_UNKNOWN_POD", `the pod ${key} cannot be read: ${problems[0]?.message}`);
+  throw new SluiceError(
+    "SLUICE_UNKNOWN_POD",
+    `the pod ${key} cannot be read: ${problems[0]?.message}`,
+  );
 }
 
 async function unknownPod(

@@ -77,15 +77,14 @@ export function explainCommand(cli: Cli): Command {
       const given = cluster.given.filter(({ pod }) => ends.includes(pod));
       output.show({ ...walk, givenAddresses: given }, () => walkText(walk, frame, output));
       for (const { pod } of given) {
-        output.note(`${pod} has no address in its manifest, and was given one that no block holds`);
+        output.note(`${pod} has no address in its manifest: blocks that may hold it are not known`);
       }
       if (!isExpected(options.expect, walk.verdict)) cli.exitCode = exitCodes.finding;
     });
 }
 
 /** @throws SluiceError SLUICE_MANIFESTS: without an object that is wrong the answer might be another */
-function tellProblems({ problems, foreignPolicies }: ManifestCluster, output: Output): void {
-  for (const kind of foreignPolicies) output.note(`left out: ${kind}`);
+function tellProblems({ problems }: ManifestCluster, output: Output): void {
   for (const problem of problems) {
     const { severity } = problem;
     const paint = severity === "error" ? output.colors.red : output.colors.yellow;

@@ -7,7 +7,11 @@ import { type Place, podFacts } from "../../model/pod-facts.js";
 import { usageError } from "../errors.js";
 import { buildFrame, type PacketDescription, protocolNumber } from "../packet-frame.js";
 import type { EndWord, PodWords } from "../pod-trace/end-words.js";
-import { describePodPacket, type FoundEnd, type PodPacketOptions } from "../pod-trace/pod-packet.js";
+import {
+  describePodPacket,
+  type FoundEnd,
+  type PodPacketOptions,
+} from "../pod-trace/pod-packet.js";
 import type { TracedWalk } from "../pod-trace/trace-pods.js";
 import {
   concludeWalk,

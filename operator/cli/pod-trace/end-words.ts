@@ -44,7 +44,10 @@ export function readPodWords(
   const [sourceWord, destinationWord, surplus] = isNamed ? others : words;
   if (surplus !== undefined) throw usageError(`the word ${surplus} is one too many`, example);
   if (sourceWord === undefined || destinationWord === undefined) {
-    throw usageError(`"${words.join(" ")}" is no packet: it needs a source and a destination`, example);
+    throw usageError(
+      `"${words.join(" ")}" is no packet: it needs a source and a destination`,
+      example,
+    );
   }
   if (isNamed && protocol !== undefined) {
     throw usageError(`both ${first} and --protocol ${protocol} say what the protocol is`);

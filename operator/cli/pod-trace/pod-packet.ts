@@ -66,7 +66,7 @@ function commonFamily(
   if (ipv4 && ipv6) throw usageError("-4 and -6 exclude each other");
   for (const { end, place } of [source, destination]) {
     if (place.kind === "pod" && addressesOf({ end, place }).length === 0) {
-      throw usageError(`the pod ${end.word} has no address`, "Wait until it runs");
+      throw usageError(`the pod ${nameOf(end)} has no address`, "Wait until it runs");
     }
   }
   const wanted: readonly (4 | 6)[] = ipv4 ? [4] : ipv6 ? [6] : [4, 6];
@@ -77,9 +77,14 @@ function commonFamily(
   const without = [source, destination].find((end) => addressOf(end, wanted[0]!) === undefined);
   throw usageError(
     wanted.length === 1 && without !== undefined
-      ? `${without.end.word} has no address of IPv${wanted[0]}`
-      : `${source.end.word} and ${destination.end.word} have no IP family in common`,
+      ? `${nameOf(without.end)} has no address of IPv${wanted[0]}`
+      : `${nameOf(source.end)} and ${nameOf(destination.end)} have no IP family in common`,
   );
+}
+
+/** Without its port. */
+function nameOf(end: EndWord): string {
+  return end.kind === "pod" ? end.key : end.address;
 }
 
 function addressOf(end: FoundEnd, family: 4 | 6): string | undefined {
@@ -119,10 +124,12 @@ function readPort(
   );
   const [first] = matching;
   if (first === undefined) {
-    const names = named.map(({ name, protocol, port: number }) => `${name} (${protocol} ${number})`);
+    const names = named.map(
+      ({ name, protocol, port: number }) => `${name} (${protocol} ${number})`,
+    );
     throw usageError(
       place.kind === "pod"
-        ? `${word.slice(0, word.lastIndexOf(":"))} has no ${typed === undefined ? "" : `${typed} `}port named ${port}`
+        ? `${nameOf(end)} has no ${typed === undefined ? "" : `${typed} `}port named ${port}`
         : `the port of ${word} is no number`,
       names.length > 0 ? `Its ports: ${names.join(", ")}` : "Write the port as a number",
     );

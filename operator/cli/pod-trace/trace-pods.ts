@@ -49,7 +49,13 @@ export async function tracePods(
     ["ingress", destination],
   ] as const;
   for (const [direction, { place }] of ends) {
-    const answer = await askEnd(world, direction, place, frame, isFlow ? { isPortOpen } : undefined);
+    const answer = await askEnd(
+      world,
+      direction,
+      place,
+      frame,
+      isFlow ? { isPortOpen } : undefined,
+    );
     if ("verdict" in answer) steps.push(answer);
     else unasked.push(answer);
     const port = steps[0]?.flow?.sourcePort;
@@ -93,7 +99,10 @@ function writeSourcePort(frame: Buffer, port: number): void {
   frame.writeUInt16BE(port, protocol === 1 || protocol === 58 ? transportAt + 4 : transportAt);
 }
 
-function nothingToTrace({ source, destination }: PodWords, unasked: readonly Unasked[]): SluiceError {
+function nothingToTrace(
+  { source, destination }: PodWords,
+  unasked: readonly Unasked[],
+): SluiceError {
   const [first, second] = unasked;
   const remedy = "At least one end must be a pod of the pod network whose agent can be asked";
   return usageError(
@@ -138,9 +147,7 @@ export function clusterWorld(agents: Agents, readPod: (key: string) => Promise<P
       if (node === undefined) return "is not on a node yet";
       const client = clientOn(node);
       if (client === undefined) return `is on node ${node}, which has no agent, or was left out`;
-      return client instanceof SluiceError
-        ? `is on node ${node}: ${client.problem}`
-        : client;
+      return client instanceof SluiceError ? `is on node ${node}: ${client.problem}` : client;
     },
   };
 }

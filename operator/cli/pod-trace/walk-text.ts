@@ -45,7 +45,8 @@ function stepLines(step: WalkStep, output: Output): readonly string[] {
   const mark = verdict === "pass" ? colors.green("PASS") : colors.red(verdict.toUpperCase());
   const where = node === undefined ? pod : `${pod} on ${node}`;
   const by = policy === undefined ? "" : ` by ${ruleText(policy, rule ?? "")}`;
-  const detail = (name: string, text: string) => `  ${colors.dim(name.padEnd(17))} ${printable(text)}`;
+  const detail = (name: string, text: string) =>
+    `  ${colors.dim(name.padEnd(17))} ${printable(text)}`;
   return [
     `${colors.bold(direction.padEnd(8))} ${printable(where)}: ${mark} reason ${reason}${printable(by)}`,
     ...step.stages
@@ -59,18 +60,32 @@ function stepLines(step: WalkStep, output: Output): readonly string[] {
     ...(step.near ?? []).map((near) =>
       detail(
         "would accept",
-        `${ruleText(near.policy, near.rule)} (${near.match}), but for the ${near.unmet.join(" and the ")}`,
+        `${ruleText(near.policy, near.rule)} (${near.match}), but for the ${near.unmet.map((field) => unmetWords[field]).join(" and the ")}`,
       ),
     ),
   ];
 }
 
+const unmetWords = {
+  source: "source",
+  destination: "destination",
+  protocol: "protocol or port",
+} as const;
+
 function ruleText(policy: string, rule: string): string {
-  return `${policy}/${rule}`;
+  return `${policy}, ${rule}`;
 }
 
 /** What the reason alone does not tell. */
-function notes({ reason, verdict, isClosed, policy, rule, flow, direction }: WalkStep): readonly string[] {
+function notes({
+  reason,
+  verdict,
+  isClosed,
+  policy,
+  rule,
+  flow,
+  direction,
+}: WalkStep): readonly string[] {
   if (isClosed) return ["the pod is closed: its policies are not compiled yet"];
   if (policy === "isolation" && rule !== undefined) {
     const policies = rule.replace(/^(in|e)gress: /, "");
@@ -86,7 +101,8 @@ function notes({ reason, verdict, isClosed, policy, rule, flow, direction }: Wal
 
 function flowText(flow: PodFlowState): string {
   const { way, sourcePort, ageSeconds, idleSeconds, lifetimeSeconds, isCurrent } = flow;
-  const by = flow.policy === undefined ? "" : `, allowed by ${ruleText(flow.policy, flow.rule ?? "")}`;
+  const by =
+    flow.policy === undefined ? "" : `, allowed by ${ruleText(flow.policy, flow.rule ?? "")}`;
   return [
     `from port ${sourcePort}, ${way === "forth" ? "the way it was opened" : "an answer"}${by}`,
     `opened ${ageSeconds} s ago, quiet for ${idleSeconds} s of ${lifetimeSeconds} s`,

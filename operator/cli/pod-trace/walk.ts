@@ -12,7 +12,7 @@ export interface WalkEnd {
 }
 
 /** What the policies of one pod say; `near` when they were read from files. */
-export type WalkStep = Omit<PodTraceStep, "node" | "isDelivered"> & {
+export type WalkStep = Omit<PodTraceStep, "node" | "delivery"> & {
   readonly node?: string;
   readonly near?: readonly NearRule[];
 };
@@ -106,7 +106,7 @@ export function unjudged(place: Place, direction: PodTraceStep["direction"]): Un
 export function describeDelivery(
   source: Place,
   destination: Place,
-  step: Pick<PodTraceStep, "isDelivered"> | undefined,
+  step: Pick<PodTraceStep, "delivery"> | undefined,
 ): string | undefined {
   const from = nodeOf(source);
   const to = nodeOf(destination);
@@ -114,11 +114,15 @@ export function describeDelivery(
     return from === undefined ? "outside the cluster" : `the stack of ${from}, to the outside`;
   }
   if (to === undefined) return undefined;
-  if (from !== undefined && from !== to) return `from ${from} to ${to}`;
+  if (from !== undefined && from !== to) {
+    const how =
+      step === undefined ? "" : step.delivery === "route" ? ", past its stack" : ", by its stack";
+    return `from ${from} to ${to}${how}`;
+  }
   if (from === undefined) return `from outside to ${to}`;
   if (destination.kind === "node") return `the stack of ${to}, its own node`;
   if (step === undefined) return `on ${to}`;
-  return step.isDelivered ? `on ${to}, past its stack` : `through the stack of ${to}`;
+  return step.delivery === "pod" ? `on ${to}, past its stack` : `through the stack of ${to}`;
 }
 
 function nodeOf(place: Place): string | undefined {

@@ -1,5 +1,5 @@
-import { fault, type FieldPath, type Finding } from "../../model/finding.js";
-import { nearest } from "../../model/nearest.js";
+import { fault, type FieldPath, type Finding } from "./finding.js";
+import { nearest } from "./nearest.js";
 
 /** Fields of a value: of an object by name, of all entries of a list; true: anything. */
 type Fields = true | readonly [Fields] | { readonly [name: string]: Fields };
