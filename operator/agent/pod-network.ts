@@ -72,7 +72,15 @@ export async function startPodNetwork(
   );
   let routes: NodeRoutes;
   try {
-    routes = new NodeRoutes({ nodeName, sysctlFolder, ...routing }, logger);
+    routes = new NodeRoutes(
+      {
+        nodeName,
+        sysctlFolder,
+        ...routing,
+        onRoutes: (ranges) => pods.setPodRanges(ranges),
+      },
+      logger,
+    );
   } catch (error) {
     await pods.close();
     throw error;

@@ -55,6 +55,23 @@ export interface PeerCalls {
     { readonly to: string; readonly port: number; readonly timeoutMs: number },
     "open" | "refused" | "silent"
   >;
+  /** Tells everybody, by TCP and UDP, which address he is seen with; by TCP sends all back that came before. */
+  readonly serveWho: Call<{ readonly port: number }>;
+  /**
+   * Asks {@link serveWho}. `silent`: no answer in time.
+   *
+   * @param bytes to send by TCP, and to be sent back
+   */
+  readonly askWho: Call<
+    {
+      readonly protocol: "tcp" | "udp";
+      readonly to: string;
+      readonly port: number;
+      readonly bytes?: number;
+      readonly timeoutMs: number;
+    },
+    string
+  >;
   readonly tellTcp: Call<{ readonly name: string; readonly text: string }>;
   /** Address of the other end of the connection accepted last; empty when there was none since the last call. */
   readonly lastCaller: Call<object, string>;
