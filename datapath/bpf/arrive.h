@@ -43,14 +43,50 @@ static __always_inline bool read_addresses(struct __sk_buff *skb, struct pod_key
  * Nobody out there has this node's own address, and pods of other nodes that are behind a tunnel come out of it. The
  * stack, which would look at its routes for that, is not asked about what goes straight to a pod.
  */
-static __always_inline bool is_from_elsewhere(const struct packet *packet, const struct pod_key *source)
+static __always_inline bool is_from_elsewhere(__u32 ifindex, const struct pod_key *source)
 {
 	const struct pod_route *route;
 
 	if (bpf_map_lookup_elem(&node_addresses, source))
 		return false;
 	route = pod_route_to(source->family, source->address);
-	return !route || !(route->flags & POD_ROUTE_TUNNEL) || route->ifindex == packet->ifindex;
+	return !route || !(route->flags & POD_ROUTE_TUNNEL) || route->ifindex == ifindex;
+}
+
+enum arrival {
+	/* Not for a pod, as far as is known: nothing is done about it. */
+	ARRIVES_FOR_OTHERS,
+	ARRIVES_FOR_POD,
+	/* At an address of the node, of which some ports are pods'. */
+	ARRIVES_FOR_NODE,
+	/* In the name of a local pod, which sends by its own veth. */
+	ARRIVES_AS_POD,
+	/* For a pod, from where its sender cannot be. */
+	ARRIVES_ASTRAY,
+};
+
+/*
+ * enum arrival. The packet has its destination by that, if it is a pod. Returns before it is judged: its frame is not
+ * added to those of the judges.
+ */
+__noinline int arrival_of(struct __sk_buff *skb, struct packet *packet)
+{
+	struct pod_key source = {}, destination = {};
+	const struct node_address *own;
+
+	if (!packet || !read_addresses(skb, &source, &destination))
+		return ARRIVES_FOR_OTHERS;
+	if (bpf_map_lookup_elem(&pods, &source))
+		return ARRIVES_AS_POD;
+	if (bpf_map_lookup_elem(&pods, &destination)) {
+		packet->family = destination.family;
+		__builtin_memcpy(packet->destination, destination.address, 16);
+		return is_from_elsewhere(skb->ifindex, &source) ? ARRIVES_FOR_POD : ARRIVES_ASTRAY;
+	}
+	own = bpf_map_lookup_elem(&node_addresses, &destination);
+	if (own && own->host_ports && skb->pkt_type == PACKET_HOST && is_from_elsewhere(skb->ifindex, &source))
+		return ARRIVES_FOR_NODE;
+	return ARRIVES_FOR_OTHERS;
 }
 
 #endif

@@ -17,7 +17,11 @@ static __always_inline bool can_deliver(struct __sk_buff *skb, const struct pack
 	struct iphdr *ipv4 = data + sizeof(struct ethhdr);
 	struct ipv6hdr *ipv6 = data + sizeof(struct ethhdr);
 
-	if (skb->pkt_type != PACKET_HOST || (packet->traits & TRAIT_IP_OPTIONS))
+	if (skb->pkt_type != PACKET_HOST)
+		return false;
+	if (packet->translation == TRANSLATION_DONE)
+		return true;
+	if (packet->traits & TRAIT_IP_OPTIONS)
 		return false;
 	if (packet->family == 4)
 		return (void *)(ipv4 + 1) <= data_end && ipv4->ttl > 1;
@@ -52,13 +56,16 @@ static __always_inline bool take_one_hop(struct __sk_buff *skb, const struct pac
 	return true;
 }
 
-/* Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. */
+/*
+ * Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. One that was sent to the
+ * node itself is not forwarded by that: it keeps its hops, and may have none left.
+ */
 static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct pod *to)
 {
 	struct ethhdr *ethernet;
 
-	if (!take_one_hop(skb, packet))
-		return TC_ACT_UNSPEC;
+	if (packet->translation != TRANSLATION_DONE && !take_one_hop(skb, packet))
+		return TC_ACT_SHOT;
 	ethernet = (void *)(long)skb->data;
 	if ((void *)(ethernet + 1) > (void *)(long)skb->data_end)
 		return TC_ACT_SHOT;

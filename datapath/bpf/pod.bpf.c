@@ -26,6 +26,7 @@ typedef struct __sk_buff context;
 #include "rates.h"
 #include "remote.h"
 #include "skb.h"
+#include "translate.h"
 #include "walk.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -35,6 +36,16 @@ static __always_inline struct packet packet_at(struct __sk_buff *skb, enum stage
 	return (struct packet){ .length = skb->len, .ifindex = skb->ifindex, .stage = stage };
 }
 
+/* Field by field: a copy of a whole packet would be too much for the stack. What it was opened as stays. */
+static __always_inline enum reason read_anew(struct __sk_buff *skb, struct packet *packet, enum stage stage)
+{
+	__builtin_memset(packet, 0, __builtin_offsetof(struct packet, opened_as));
+	packet->length = skb->len;
+	packet->ifindex = skb->ifindex;
+	packet->stage = stage;
+	return parse_skb(skb, packet);
+}
+
 /* Reads the headers, with what else of them lies outside the linear part when they do not end in it. */
 static __always_inline enum reason read_packet(struct __sk_buff *skb, struct packet *packet)
 {
@@ -42,48 +53,67 @@ static __always_inline enum reason read_packet(struct __sk_buff *skb, struct pac
 	bool tracing = packet->tracing;
 
 	if (reason == REASON_TRUNCATED && reach(skb, MAX_EXTENSION_OFFSET)) {
-		*packet = packet_at(skb, packet->stage);
+		reason = read_anew(skb, packet, packet->stage);
 		packet->tracing = packet->in_flow = tracing;
-		reason = parse_skb(skb, packet);
 	}
 	if (reason == REASON_RULE && (packet->vlan_tags || skb->vlan_present))
 		return REASON_VLAN_DEPTH;
 	return reason;
 }
 
-static __always_inline void judge_by_rules(struct __sk_buff *skb, struct packet *packet, __u32 slot,
-					   bool tracing)
+/*
+ * By the rules that a slot is subject to, of one page from `from` on. Returns the rule where the walk goes on, on a later
+ * page, or WALK_DECIDED.
+ */
+static __always_inline int judge_by_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from,
+					 bool tracing)
 {
-	const struct generation *generation = generation_of(packet);
+	const struct generation *generation;
+	__u32 page = from / MAX_RULES;
 	struct candidates found;
+	int next;
 
-	if (!generation)
-		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+	if (!packet)
+		return WALK_DECIDED;
+	generation = generation_of(packet);
+	if (!generation) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return WALK_DECIDED;
+	}
 	/* A pod whose policies are not compiled yet is closed. */
-	if (!slot_bit(generation->judged, slot))
-		return decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
+	if (!slot_bit(generation->judged, slot)) {
+		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
+		return WALK_DECIDED;
+	}
 	packet->subject = slot;
-	if (!look_up_fields(generation, packet, slot, &found, tracing))
-		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-	walk(skb, generation, packet, &found, tracing);
+	if (!look_up_fields(generation, packet, slot, page, &found, tracing)) {
+		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+		return WALK_DECIDED;
+	}
+	next = walk(skb, generation, packet, &found, page, from, tracing);
 	/* Rules of pods do not redirect. */
 	if (packet->verdict == VERDICT_REDIRECT)
 		decide(packet, VERDICT_DROP, REASON_REDIRECT);
+	return (__u32)next < generation->rule_count ? next : WALK_DECIDED;
 }
 
-/* By the rules that a slot is subject to. A global function: proved once, not for each stage. */
-__noinline int judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+/* Global functions: proved once, not for each stage and page. */
+__noinline int judge_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
 {
-	if (packet)
-		judge_by_rules(skb, packet, slot, false);
-	return 0;
+	return judge_by_page(skb, packet, slot, from, false);
 }
 
-__noinline int judge_traced(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+__noinline int judge_page_traced(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
 {
-	if (packet)
-		judge_by_rules(skb, packet, slot, true);
-	return 0;
+	return judge_by_page(skb, packet, slot, from, true);
+}
+
+static __always_inline void judge(struct __sk_buff *skb, struct packet *packet, __u32 slot, bool tracing)
+{
+	int from = 0;
+
+	for (int page = 0; page < MAX_POD_PAGES && from != WALK_DECIDED; page++)
+		from = tracing ? judge_page_traced(skb, packet, slot, from) : judge_page(skb, packet, slot, from);
 }
 
 /*
@@ -93,24 +123,25 @@ __noinline int judge_traced(struct __sk_buff *skb, struct packet *packet, __u32 
  */
 __noinline int judge_error(struct __sk_buff *skb, struct packet *packet, __u32 state, __u32 slot_out, __u32 slot_in)
 {
-	__u8 stage, generation, verdict, reason;
+	__u8 stage, generation, verdict, reason, translation;
 	__u32 slot;
 
 	if (!packet)
 		return 0;
 	stage = packet->stage;
+	translation = packet->translation;
 	generation = packet->generation;
 	decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
 	if (!become_quoted(skb, packet, state))
 		return 0;
-	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
+	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in, false);
 	settle_flow(packet, FLOW_STALE);
 	verdict = packet->verdict;
 	reason = packet->reason;
 	slot = packet->slot;
-	*packet = packet_at(skb, stage);
-	parse_skb(skb, packet);
+	read_anew(skb, packet, stage);
 	packet->generation = generation;
+	packet->translation = translation;
 	packet->slot = slot;
 	decide(packet, verdict, reason);
 	return 0;
@@ -126,7 +157,9 @@ static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, 
 		return;
 	if (!tracing || (skb->cb[0] & POD_TRACE_FLOW))
 		state = find_flow(skb, packet);
-	if (state == FLOW_ALLOWED) {
+	if (state == FLOW_CLASH) {
+		decide(packet, VERDICT_DROP, REASON_TRANSLATION);
+	} else if (state == FLOW_ALLOWED) {
 		decide(packet, VERDICT_PASS, REASON_FLOW);
 		if (packet->slot && !tracing)
 			count_rule(packet->slot, packet->length, false);
@@ -139,12 +172,9 @@ static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, 
 		if (reply)
 			turn_around(packet);
 		slot = packet->stage == STAGE_OUT ? slot_out : slot_in;
-		if (tracing) {
-			judge_traced(skb, packet, slot);
-		} else {
-			judge(skb, packet, slot);
+		judge(skb, packet, slot, tracing);
+		if (!tracing)
 			settle_flow(packet, state);
-		}
 		if (reply)
 			turn_around(packet);
 	}
@@ -201,11 +231,16 @@ static __always_inline bool judge_sent(struct __sk_buff *skb, struct packet *pac
 		return settle(packet, VERDICT_DROP, REASON_SPOOFED);
 
 	active_generation(packet);
+	if (goes_to_host_ports(packet) && skb->pkt_type == PACKET_HOST && translate_forth(skb, packet) == SPOILT)
+		return settle(packet, VERDICT_DROP, REASON_TRANSLATION);
 	/* A pod may always talk to itself. */
-	if (packet->traits & TRAIT_SAME_ADDRESS)
+	if (packet->traits & TRAIT_SAME_ADDRESS) {
 		decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
-	else
-		admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
+		if (packet->translation && !tracing)
+			settle_flow(packet, FLOW_NONE);
+		return true;
+	}
+	admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
 	return packet->verdict == VERDICT_PASS;
 }
 
@@ -228,6 +263,22 @@ static __always_inline void judge_received(struct __sk_buff *skb, struct packet 
 	admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
 }
 
+/* To no pod of this node: past the stack where it can be. */
+static __always_inline int leave(struct __sk_buff *skb, struct packet *packet, bool past_stack)
+{
+	bool answers = packet->translation == TRANSLATION_BACK;
+
+	/* The pod went while its ports were still there. */
+	if (packet->translation == TRANSLATION_DONE)
+		return TC_ACT_SHOT;
+	if (answers && !translate_back(skb, packet))
+		return TC_ACT_SHOT;
+	/* The node's own address is the source by now, and nothing is left to do for netfilter. */
+	if (past_stack && (answers || pod_route_to(packet->family, packet->destination)))
+		return send_by_route(skb, packet);
+	return TC_ACT_UNSPEC;
+}
+
 SEC("tc")
 int pod_out(struct __sk_buff *skb)
 {
@@ -245,18 +296,27 @@ int pod_out(struct __sk_buff *skb)
 	if (packet.verdict != VERDICT_PASS)
 		return TC_ACT_SHOT;
 
-	if (!goes_on || !can_deliver(skb, &packet))
+	if (!goes_on)
 		return TC_ACT_UNSPEC;
-	to = pod_at_destination(&packet);
+	if (packet.fragment == FRAGMENT_LATER && packet.translation == TRANSLATION_NONE)
+		recall_answer(&packet);
+	if (!can_deliver(skb, &packet))
+		return leave(skb, &packet, false);
+	to = packet.translation == TRANSLATION_BACK ? pod_at(packet.family, packet.opened_as.source) :
+						      pod_at_destination(&packet);
 	if (!to)
-		return pod_route_to(packet.family, packet.destination) ? send_by_route(skb, &packet) : TC_ACT_UNSPEC;
+		return leave(skb, &packet, true);
 	packet.stage = STAGE_IN;
 	packet.slot = 0;
-	if (!(packet.traits & TRAIT_SAME_ADDRESS))
+	if (to->ifindex != packet.ifindex)
 		admit(skb, &packet, to->slot_out, to->slot_in, false);
 	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
 	count_outcome(&packet, to->slot_in);
-	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
+	if (packet.verdict != VERDICT_PASS)
+		return TC_ACT_SHOT;
+	if (packet.translation == TRANSLATION_BACK && !translate_back(skb, &packet))
+		return refuse(&packet, to->slot_in, REASON_TRANSLATION);
+	return deliver(skb, &packet, to);
 }
 
 SEC("tc")
@@ -274,27 +334,49 @@ int pod_in(struct __sk_buff *skb)
 	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
+/* What a port of the node stands for. NULL: nothing, or it is refused. */
+static __always_inline const struct pod *pod_behind_port(struct __sk_buff *skb, struct packet *packet)
+{
+	const struct pod *to;
+	int state;
+
+	if (read_packet(skb, packet) != REASON_RULE || (packet->traits & TRAIT_MARTIAN_SOURCE))
+		return NULL;
+	state = translate_forth(skb, packet);
+	if (state == NOT_TRANSLATED)
+		return NULL;
+	to = state == TRANSLATED ? pod_at_destination(packet) : NULL;
+	if (!to)
+		decide(packet, VERDICT_DROP, REASON_TRANSLATION);
+	return to;
+}
+
 SEC("tc")
 int pod_arrive(struct __sk_buff *skb)
 {
 	struct packet packet = packet_at(skb, STAGE_IN);
-	struct pod_key source = {}, destination = {};
+	int arrival = arrival_of(skb, &packet);
 	const struct pod *to;
 	enum reason reason;
 
-	if (!read_addresses(skb, &source, &destination))
+	if (arrival == ARRIVES_FOR_OTHERS)
 		return TC_ACT_UNSPEC;
-	/* A local pod sends by its own veth. */
-	if (bpf_map_lookup_elem(&pods, &source))
+	if (arrival == ARRIVES_AS_POD)
 		return refuse(&packet, 0, REASON_SPOOFED);
-	to = bpf_map_lookup_elem(&pods, &destination);
-	if (!to)
-		return TC_ACT_UNSPEC;
-	if (!is_from_elsewhere(&packet, &source))
-		return refuse(&packet, to->slot_in, REASON_SPOOFED);
-	reason = read_packet(skb, &packet);
-	if (reason != REASON_RULE)
-		return refuse(&packet, to->slot_in, reason);
+	if (arrival == ARRIVES_FOR_NODE) {
+		to = pod_behind_port(skb, &packet);
+		if (!to)
+			return packet.verdict == VERDICT_DROP ? refuse(&packet, 0, packet.reason) : TC_ACT_UNSPEC;
+	} else {
+		to = pod_at_destination(&packet);
+		if (!to)
+			return TC_ACT_UNSPEC;
+		if (arrival == ARRIVES_ASTRAY)
+			return refuse(&packet, to->slot_in, REASON_SPOOFED);
+		reason = read_packet(skb, &packet);
+		if (reason != REASON_RULE)
+			return refuse(&packet, to->slot_in, reason);
+	}
 	/* The stack has its say, and what it forwards comes to pod_in. */
 	if ((packet.traits & TRAIT_MARTIAN_SOURCE) || !can_deliver(skb, &packet))
 		return TC_ACT_UNSPEC;

@@ -23,12 +23,12 @@ struct {
 	__type(value, struct pod);
 } pods SEC(".maps");
 
-/* Agent writes, pod_arrive reads: the node's own addresses, which nobody else may send from. */
+/* Agent writes, pod_out and pod_arrive read: the node's own addresses, which nobody else may send from. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_NODE_ADDRESSES);
 	__type(key, struct pod_key);
-	__type(value, __u32);
+	__type(value, struct node_address);
 } node_addresses SEC(".maps");
 
 /* Agent writes, programs read: where the pods of other nodes are. A trie allocates by need only. */
@@ -45,13 +45,18 @@ static __always_inline const struct pod_interface *pod_behind(__u32 ifindex)
 	return bpf_map_lookup_elem(&pod_interfaces, &ifindex);
 }
 
+static __always_inline const struct pod *pod_at(__u32 family, const __u32 *address)
+{
+	struct pod_key key = { .family = family };
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	return bpf_map_lookup_elem(&pods, &key);
+}
+
 /* The local pod that a packet goes to. */
 static __always_inline const struct pod *pod_at_destination(const struct packet *packet)
 {
-	struct pod_key key = { .family = packet->family };
-
-	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
-	return bpf_map_lookup_elem(&pods, &key);
+	return pod_at(packet->family, packet->destination);
 }
 
 /* The range of another node's pods that an address is in. */

@@ -51,6 +51,8 @@ enum reason {
 	REASON_UNKNOWN_POD,
 	/* Part of a flow that a rule allowed. */
 	REASON_FLOW,
+	/* A port of the node stands for a pod's, but the packet cannot be changed to go there. */
+	REASON_TRANSLATION,
 	REASONS = 16,
 };
 
@@ -319,12 +321,54 @@ struct pod_route {
 	__u32 flags;
 };
 
+/* An address of the node itself, of which some ports may be pods'. */
+struct node_address {
+	/* How many; 0: nothing is looked for. */
+	__u32 host_ports;
+};
+
+struct host_port_key {
+	/* Of the node, in network order; IPv4 in the first word. */
+	__u32 address[4];
+	/* Host order. */
+	__u16 port;
+	__u8 protocol;
+	__u8 family;
+};
+
+/* The pod that stands behind it. */
+struct host_port {
+	__u32 address[4];
+	__u16 port;
+	__u16 pad;
+};
+
+/* Addresses in network order, ports in host order. */
+struct endpoints {
+	__u32 source[4];
+	__u32 destination[4];
+	__u16 source_port;
+	__u16 destination_port;
+};
+
+/* What the first fragment of a translated packet became. */
+struct translated_fragment {
+	__u64 until_ns;
+	/* Ports are not used. */
+	struct endpoints became;
+	__u32 pad;
+};
+
 enum flow_flags {
 	/* The other side has answered. */
 	FLOW_REPLIED = 1,
 	FLOW_FIN_FORTH = 2,
 	FLOW_FIN_BACK = 4,
 	FLOW_RESET = 8,
+	/* Its key has what the packets of the opener became; `opened_as` is what they were. */
+	FLOW_TRANSLATED = 16,
+	/* Of a pod to itself by an address of the node: never judged. */
+	FLOW_TO_ITSELF = 32,
 };
 
 /* What one pod's policies said of a flow. */
@@ -350,6 +394,9 @@ struct flow {
 	__u32 lifetime_s;
 	/* enum flow_flags */
 	__u32 flags;
+	/* FLOW_TRANSLATED: source and destination as the one who opened it has them. */
+	struct endpoints opened_as;
+	__u32 pad;
 };
 
 /* What became of rows of `flows`; each kind is counted by whom it names. */

@@ -83,9 +83,9 @@ static __always_inline void judge(struct xdp_md *ctx, struct packet *packet,
 			      reason);
 	if (packet->fragment == FRAGMENT_LATER && follow_first_fragment(packet))
 		return;
-	if (!look_up_fields(generation, packet, slot, &found, tracing))
+	if (!look_up_fields(generation, packet, slot, 0, &found, tracing))
 		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-	walk(ctx, generation, packet, &found, tracing);
+	walk(ctx, generation, packet, &found, 0, 0, tracing);
 	if (packet->fragment == FRAGMENT_FIRST && !tracing)
 		remember_first_fragment(packet);
 }

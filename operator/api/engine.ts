@@ -24,6 +24,7 @@ export type ReasonName =
   | "internal"
   | "spoofed"
   | "unknown-pod"
+  | "translation"
   | "flow";
 
 export interface Counter {
@@ -47,6 +48,8 @@ export interface RuleState {
   readonly matched: Counter;
   /** Limit: the part above the rate. */
   readonly exceeded: Counter;
+  /** When counting began, RFC 3339; missing: before this agent. Rules of pods alone have it. */
+  readonly countedSince?: string;
   readonly expiresAt?: string;
 }
 
@@ -126,6 +129,66 @@ export interface PodPoolState {
   readonly capacity: number;
 }
 
+/** The table of flows that policies allowed: docs/pods.md. All but the first two are counts since it was made. */
+export interface FlowTableState {
+  /** Flows in the table, those that are over and not taken out yet included. */
+  readonly entries: number;
+  readonly capacity: number;
+  readonly opened: number;
+  /** Deleted because the rules do not allow them any more. */
+  readonly refused: number;
+  /** Taken out because they were over. */
+  readonly expired: number;
+  /** Forgotten by the full table, at least. */
+  readonly evicted: number;
+  /** Found no place at all. */
+  readonly homeless: number;
+  /** From the tables of another layout. */
+  readonly carried: number;
+}
+
+/** A NetworkPolicy or ClusterNetworkPolicy on this node: docs/policy.md. */
+export interface PodPolicyState {
+  readonly kind: "NetworkPolicy" | "ClusterNetworkPolicy";
+  /** Of a NetworkPolicy. */
+  readonly namespace?: string;
+  readonly name: string;
+  /** Of the newest version that the source accepted; 0: none. */
+  readonly generation: number;
+  /** Of the version that pods are judged by; 0: none. */
+  readonly generationInForce: number;
+  /** Of the version in force, where there is one. */
+  readonly mode: "Enforce" | "Audit";
+  /** Of a ClusterNetworkPolicy. */
+  readonly tier?: "Admin" | "Baseline";
+  readonly priority?: number;
+  /**
+   * `Enforcing` or `Auditing`: it acts on pods of this node. `Idle`: it has none here. `Pending`: about to act. `Refused`:
+   * the newest version is invalid or does not fit; an older one may act. `Failing`: the kernel refuses a write.
+   */
+  readonly state: "Enforcing" | "Auditing" | "Idle" | "Pending" | "Refused" | "Failing";
+  /** Pods of this node that the version in force selects, `NAMESPACE/NAME`. */
+  readonly pods: readonly string[];
+  /** Rules that are written in it, and places that they take in the kernel's list here. */
+  readonly rules: number;
+  readonly places: number;
+  readonly problems: readonly Problem[];
+}
+
+/** A pod of this node that has no network, and why. */
+export interface PodProblem {
+  /** `NotAttached`: the runtime's ADD fails. `Closed`: it is attached, and nothing passes. */
+  readonly type: "NotAttached" | "Closed";
+  /** Missing parts: the runtime has not named them, and the source has not told of the pod. */
+  readonly namespace?: string;
+  readonly name?: string;
+  /** As the runtime has it, by which also the kubelet's Events name a pod: of a static pod not that of its mirror. */
+  readonly uid?: string;
+  /** RFC 3339. */
+  readonly since: string;
+  readonly message: string;
+}
+
 /** The pods of this node and what judges them: docs/pods.md. */
 export interface PodNetworkState {
   /** The source has been read once, and the kernel holds what it said. */
@@ -136,18 +199,44 @@ export interface PodNetworkState {
   /** Pods that are attached, and those of them whose policies are not in the kernel: nothing passes there. */
   readonly pods: number;
   readonly closedPods: number;
+  readonly podProblems: readonly PodProblem[];
   /** Policies that have pods of this node as subjects. */
   readonly policies: number;
   readonly rules: number;
   readonly pools: readonly PodPoolState[];
+  readonly flows: FlowTableState;
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
   readonly tables: readonly TableState[];
+  /** Missing until the agent has begun with it. */
+  readonly routing?: PodRoutingState;
+}
+
+/** How packets get from this node to the pods of others, and to the outside: docs/routing.md. */
+export interface PodRoutingState {
+  readonly mode: "vxlan" | "direct" | "underlay";
+  /** The source has been read once, and the kernel holds what it said. */
+  readonly inSync: boolean;
+  /** Bytes of payload that new pods get. */
+  readonly mtu: number;
+  readonly devices: readonly { readonly name: string; readonly mtu: number }[];
+  /** Other nodes whose pods are reached. */
+  readonly nodes: number;
+  /** Routes in the kernel that are Sluice's. */
+  readonly routes: number;
+  /** Whether packets to the outside get the address of this node. */
+  readonly masquerade: boolean;
+  /** What the kernel refused last, if it still does. */
+  readonly error?: string;
 }
 
 /** What an agent with a pod network tells of it. */
 export interface PodReports {
   state(): PodNetworkState;
+  /** In order of judgement; their `interfaces` are pods. */
   rules(): readonly RuleState[];
+  /** Reads no counters: it is asked for every few seconds. */
+  policies(): readonly PodPolicyState[];
+  /** Of policies that do not fit, and what is probably not meant. */
   problems(): readonly Problem[];
   /** SluiceError SLUICE_UNKNOWN_POD, SLUICE_CIDR. */
   locate(query: PlaceQuery): Located;
@@ -316,6 +405,8 @@ export interface Engine {
   rules(): readonly RuleState[];
   /** Rules that judge this node's pods; their `interfaces` are pods. Empty without a pod network. */
   podRules(): readonly RuleState[];
+  /** Policies of pods; undefined without a pod network. It reads no counters. */
+  podPolicies(): readonly PodPolicyState[] | undefined;
   sets(): readonly SetState[];
   reasons(): Readonly<Partial<Record<ReasonName, Counter>>>;
   protocols(): readonly ProtocolState[];

@@ -36,6 +36,7 @@ export function createHandlers(
     }),
     rules: () => engine.rules(),
     podRules: () => engine.podRules(),
+    podPolicies: () => engine.podPolicies() ?? [],
     sets: () => engine.sets(),
     protocols: () => engine.protocols(),
     blocked: () => engine.blocked(),

@@ -5,6 +5,7 @@ import type {
   EventState,
   Located,
   PlaceQuery,
+  PodPolicyState,
   PodTraceQuery,
   PodTraceStep,
   ProtocolState,
@@ -52,6 +53,7 @@ export interface ApiCalls {
   readonly status: { readonly request: undefined; readonly answer: AgentStatus };
   readonly rules: { readonly request: undefined; readonly answer: readonly RuleState[] };
   readonly podRules: { readonly request: undefined; readonly answer: readonly RuleState[] };
+  readonly podPolicies: { readonly request: undefined; readonly answer: readonly PodPolicyState[] };
   readonly sets: { readonly request: undefined; readonly answer: readonly SetState[] };
   readonly protocols: { readonly request: undefined; readonly answer: readonly ProtocolState[] };
   readonly blocked: { readonly request: undefined; readonly answer: readonly BlockedState[] };
@@ -84,6 +86,7 @@ export const apiRoutes: Readonly<
   status: { method: "GET", path: "/v1/status" },
   rules: { method: "GET", path: "/v1/rules" },
   podRules: { method: "GET", path: "/v1/pod-rules" },
+  podPolicies: { method: "GET", path: "/v1/pod-policies" },
   sets: { method: "GET", path: "/v1/sets" },
   protocols: { method: "GET", path: "/v1/protocols" },
   blocked: { method: "GET", path: "/v1/blocked" },

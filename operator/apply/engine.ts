@@ -131,6 +131,10 @@ class FirewallEngine implements Engine {
     return this.#pods?.rules() ?? [];
   }
 
+  podPolicies() {
+    return this.#pods?.policies();
+  }
+
   sets() {
     return describeSets(this.#picture());
   }

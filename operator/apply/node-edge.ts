@@ -1,14 +1,11 @@
 import type pino from "pino";
-import type { PodKey } from "../../datapath/generated/layout.js";
-import { listAddresses } from "../../datapath/index.js";
-import { formatCidr } from "../model/cidr-format.js";
-import { ANY_CIDR, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr, NodeRecord } from "../model/records.js";
 import { Arrivals, arrivalInterfaces } from "./arrivals.js";
+import { HostPorts } from "./host-ports.js";
+import { ownAddresses } from "./own-addresses.js";
 import type { PodDatapath } from "./pod-datapath.js";
-import { keyOfCidr } from "./pod-link.js";
+import type { PodLink } from "./pod-link.js";
 import { PodRoutes } from "./pod-routes.js";
-import { RowSet } from "./row-set.js";
 
 export interface NodeEdgeOptions {
   /** Folder in a bpffs; one per agent. */
@@ -20,36 +17,46 @@ export interface NodeEdgeOptions {
 /** Where the node ends, as its pods' programs have to know: its addresses, its uplinks, the ranges of other nodes. */
 export class NodeEdge {
   readonly podRoutes: PodRoutes;
+  readonly #hostPorts: HostPorts;
   readonly #uplinks: readonly string[];
   readonly #arrivals: Arrivals;
-  readonly #rows: RowSet<PodKey, number>;
   #ownAddresses: readonly Cidr[] = [];
 
   /** @throws SluiceError SLUICE_NO_BPFFS */
   constructor(datapath: PodDatapath, { pinRoot, uplinks }: NodeEdgeOptions, log: pino.Logger) {
     this.#uplinks = uplinks;
     this.#arrivals = new Arrivals(datapath.podArrive, pinRoot, log);
-    this.#rows = new RowSet(datapath.nodeAddresses);
+    this.#hostPorts = new HostPorts(datapath);
     this.podRoutes = new PodRoutes(datapath.podRoutes);
   }
 
-  /** As they were when they were written last. */
+  /** As they were when they were looked at last. */
   get ownAddresses(): readonly Cidr[] {
     return this.#ownAddresses;
   }
 
   /**
    * @param node its record, if there is one
-   * @returns whether the node has other addresses now than were written last
+   * @returns whether the node has other addresses now than when they were looked at last
    */
   hasOtherAddresses(node: NodeRecord | undefined): boolean {
     return this.#readAddresses(node) !== this.#ownAddresses;
   }
 
-  /** @throws SluiceError SLUICE_MAP_FULL */
-  writeAddresses(node: NodeRecord | undefined): void {
+  lookAtAddresses(node: NodeRecord | undefined): void {
     this.#ownAddresses = this.#readAddresses(node);
-    this.#rows.set(this.#ownAddresses.map((cidr) => [keyOfCidr(cidr), 1]));
+  }
+
+  /**
+   * The node's addresses, and the pods behind their ports. Not before all pods of earlier agents are known.
+   *
+   * @throws SluiceError SLUICE_MAP_FULL
+   */
+  writeAddresses(links: Iterable<PodLink>): void {
+    const pods = [...links].flatMap(({ addresses: { ipv4, ipv6 }, ports }) =>
+      ports === undefined ? [] : [{ ipv4, ipv6, ports }],
+    );
+    this.#hostPorts.set(this.#ownAddresses, pods);
   }
 
   /** Puts pod_arrive where packets come in by now. Pods and policies are in the tables before. */
@@ -57,17 +64,7 @@ export class NodeEdge {
     this.#arrivals.set(arrivalInterfaces(this.#uplinks));
   }
 
-  /** Of every interface, and what the Node object says besides; the list from before while it is the same. */
   #readAddresses(node: NodeRecord | undefined): readonly Cidr[] {
-    const found = listAddresses().flatMap(({ address }) => {
-      const cidr = readCidr(address, ANY_CIDR);
-      return isFault(cidr) ? [] : [cidr];
-    });
-    const told = node?.addresses ?? [];
-    const byText = new Map([...found, ...told].map((cidr) => [formatCidr(cidr), cidr]));
-    const before = new Set(this.#ownAddresses.map(formatCidr));
-    const isSame =
-      before.size === byText.size && [...byText.keys()].every((key) => before.has(key));
-    return isSame ? this.#ownAddresses : [...byText.values()];
+    return ownAddresses(this.#ownAddresses, node?.addresses ?? []);
   }
 }

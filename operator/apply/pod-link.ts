@@ -2,6 +2,7 @@ import type { PodKey } from "../../datapath/generated/layout.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
+import type { PortMapping } from "./host-ports.js";
 import type { PodIdentity } from "./pod-objects.js";
 
 /** A pod's interface, as it was attached. */
@@ -14,12 +15,14 @@ export interface PodLink {
   readonly pod: PodIdentity;
   /** Missing: without limit. */
   readonly bandwidth?: PodBandwidth;
+  /** Ports of the node that stand for its own; missing: none. */
+  readonly ports?: readonly PortMapping[];
 }
 
 /** What one direction of a pod may take. */
 export interface PodRate {
   readonly bitsPerSecond: number;
-  /** What may pass at once after a pause; undefined: as much as 100 ms take. */
+  /** What may pass at once after a pause; undefined: as much as 500 ms take. */
   readonly burstBits: number | undefined;
 }
 

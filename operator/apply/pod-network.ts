@@ -1,22 +1,28 @@
+import { totalmem } from "node:os";
+import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
-import type { EventState, PodNetworkState, RuleState } from "../api/engine.js";
+import type { EventState, PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import { lastFieldClasses } from "../compile/field-classes.js";
-import { compilePodRules, type PodRules } from "../compile/pod-rules.js";
+import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
 import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
-import { NodeEdge } from "./node-edge.js";
+import { flowsForMemory } from "./flow-size.js";
+import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
+import { NodeEdge } from "./node-edge.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
+import { PodFlows } from "./pod-flows.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { noPod } from "./pod-places.js";
 import { capturePodEvents } from "./pod-events.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import type { PodRange } from "./pod-routes.js";
 import { PodTables } from "./pod-tables.js";
@@ -35,7 +41,6 @@ const OWN_ADDRESSES_MS = 10_000;
 const RECORD_MS = 10_000;
 /** Both halves together hold the addresses of about 100,000 pods. */
 const ADDRESS_LINES = 131_072;
-const MAX_FLOWS = 131_072;
 
 export interface PodNetworkOptions {
   readonly nodeName: string;
@@ -43,6 +48,8 @@ export interface PodNetworkOptions {
   readonly pinRoot: string;
   /** MAC of the node's end of every pod's veth. */
   readonly gatewayMac: string;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
   /** Globs of the interfaces that packets for pods arrive at; empty: what default routes lead to. */
   readonly uplinks: readonly string[];
   /** Called after each application that succeeded. */
@@ -62,7 +69,7 @@ export async function openPodNetwork(
   const datapath = await openPodDatapath({
     pinRoot,
     addressLines: ADDRESS_LINES,
-    flows: MAX_FLOWS,
+    flows: options.flows ?? flowsForMemory(totalmem(), process.constrainedMemory()),
   });
   try {
     return new PodNetwork(datapath, options, log);
@@ -85,6 +92,7 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
+  readonly #flows: PodFlows;
   readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
@@ -112,6 +120,7 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
+    this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
     this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
       if (this.#inSync) this.#edge.followInterfaces();
@@ -155,7 +164,7 @@ export class PodNetwork {
     const entry = this.#local.add(link, place);
     if (where !== "new" || !this.#isSynced) {
       /* The programs of another layout judge by its tables until those of this one are filled. */
-      if (where !== "other-layout") this.#connect(entry);
+      if (where !== "other-layout" && !this.#flows.isCarrying) this.#connect(entry);
       this.#wake(COALESCE_MS);
       if (entry.error !== undefined) throw entry.error;
       return;
@@ -172,6 +181,10 @@ export class PodNetwork {
 
   async detach(link: PodLink): Promise<void> {
     const { hostName } = link;
+    if (this.#inSync && link.ports !== undefined) {
+      const others = [...this.#local.entries.values()].map((entry) => entry.link);
+      this.#edge.writeAddresses(others.filter((other) => other.hostName !== hostName));
+    }
     this.#tables.release(link, this.#local.entries.get(hostName)?.place.index);
     this.#local.remove(hostName);
     this.#wake(COALESCE_MS);
@@ -187,7 +200,8 @@ export class PodNetwork {
   }
 
   problems(): readonly Problem[] {
-    return this.#policies.problems();
+    const warnings = this.#cache.last?.blocks.flatMap(warningsOf) ?? [];
+    return [...this.#policies.problems(), ...warnings];
   }
 
   state(): Omit<PodNetworkState, "pools"> {
@@ -203,6 +217,17 @@ export class PodNetwork {
   /** In order of judgement. */
   rules(): readonly RuleState[] {
     return describePodRules(this.#picture());
+  }
+
+  /** @param problems of the source */
+  policies(problems: readonly Problem[]): readonly PodPolicyState[] {
+    return describePodPolicies({
+      newest: this.#objects.policies,
+      inForce: this.#policies.inForce,
+      blocks: this.#cache.last?.blocks ?? [],
+      problems: [...problems, ...this.#policies.problems()],
+      applyError: this.#applyError,
+    });
   }
 
   /** What traces of its pods' packets need. */
@@ -222,6 +247,8 @@ export class PodNetwork {
       local: this.#local,
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
+      flows: this.#flows,
+      applyError: this.#applyError,
     };
   }
 
@@ -248,6 +275,7 @@ export class PodNetwork {
     clearInterval(this.#addressTimer);
     await this.#running;
     await this.#firewall.settle();
+    await this.#flows.close();
     this.#grace.close();
     this.#stopEvents();
     this.#datapath.close();
@@ -289,10 +317,14 @@ export class PodNetwork {
     await this.#put(subjects.map(localPodOf), candidates);
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
-    for (const entry of entries) {
-      const isThere = this.#local.entries.get(entry.link.hostName) === entry;
-      if (isThere && !entry.isConnected) this.#connect(entry);
-    }
+    this.#edge.writeAddresses([...this.#local.entries.values()].map(({ link }) => link));
+    await this.#flows.carryOver(() => {
+      for (const entry of entries) {
+        const isThere = this.#local.entries.get(entry.link.hostName) === entry;
+        if (isThere && !entry.isConnected) this.#connect(entry);
+      }
+      return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
+    });
     /* Their program judges by these tables, so they are filled before. */
     this.#edge.followInterfaces();
   }
@@ -306,12 +338,12 @@ export class PodNetwork {
     localPods: readonly ReturnType<typeof localPodOf>[],
     candidates: PodPolicyCandidates,
   ): Promise<void> {
-    this.#edge.writeAddresses(this.#ownNode());
+    this.#edge.lookAtAddresses(this.#ownNode());
     const changedPods = this.#local.takeChanged();
     for (;;) {
       try {
         const policies = candidates.policies();
-        const rules = compilePodRules(
+        const steps = compilePodRulesInSteps(
           {
             localPods,
             pods: this.#local.pods,
@@ -326,7 +358,7 @@ export class PodNetwork {
           },
           this.#cache,
         );
-        await this.#write(rules, localPods);
+        await this.#write(await inTurns(steps), localPods);
         return;
       } catch (error) {
         if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
@@ -337,9 +369,12 @@ export class PodNetwork {
   async #write(rules: PodRules, localPods: readonly ReturnType<typeof localPodOf>[]) {
     /* Every pod is judged, also one that no rule names: what is not judged is closed. */
     const judgedSlots = localPods.flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
+    await yieldToLoop();
+    const fieldClasses = this.#classesOf(rules.rules);
+    await yieldToLoop();
     const isNew = await this.#firewall.change({
       rules: rules.rules,
-      fieldClasses: this.#classesOf(rules.rules),
+      fieldClasses,
       contents: rules.contents,
       judgedSlots,
       enforcedSlots: judgedSlots,

@@ -6,8 +6,11 @@ import type { PodBandwidth, PodRate } from "./pod-link.js";
 const TICKS_PER_SECOND = 16_000_000_000n;
 const COST_BITS = 8n * 1024n;
 const MAX_BURST = 1n << 62n;
-/** Of a rate without a burst: what 100 ms take. Less makes TCP stop and go, more is felt by others. */
-const DEFAULT_BURST = TICKS_PER_SECOND / 10n;
+/**
+ * Of a rate without a burst: what 500 ms take. TCP that has lost all it had under way waits 200 ms and more; a bucket that
+ * is full by then wastes the rest of the wait.
+ */
+const DEFAULT_BURST = TICKS_PER_SECOND / 2n;
 
 /** Which directions have a rate: `enum pod_limits`. */
 export function limitBits({ ingress, egress }: Partial<PodBandwidth> = {}): number {

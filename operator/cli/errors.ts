@@ -13,6 +13,7 @@ const cliCodes = {
     "Take some back with kubectl sluice unblock, or make an XdpCidrSet of your own",
   SLUICE_BLOCK_UNUSED:
     "Delete the XdpPolicy sluice-blocked, and it is made anew; or add the rule to it",
+  SLUICE_NO_POLICY: "See the policies command without a name for all that there are",
   SLUICE_NOBODY_WAITS: "kubectl sluice status --node NODE shows the policies that wait",
 } as const satisfies Record<SluiceErrorCode, string>;
 

@@ -230,12 +230,13 @@ function digest(kind: Kind | ClusterKind, value: unknown): string {
 /** What a Node's record is made from. */
 function nodeContent(value: unknown): unknown {
   const { metadata, spec, status } = value as {
-    metadata: { labels?: unknown; deletionTimestamp?: unknown };
+    metadata: { labels?: unknown; creationTimestamp?: unknown; deletionTimestamp?: unknown };
     spec?: { podCIDR?: unknown; podCIDRs?: unknown; taints?: unknown };
     status?: { addresses?: unknown };
   };
   return [
     metadata.labels,
+    metadata.creationTimestamp,
     metadata.deletionTimestamp,
     spec?.podCIDR,
     spec?.podCIDRs,

@@ -321,6 +321,20 @@ test("rules are summed over the nodes that have them in one form", async () => {
   assert.match(one.out, /^edge +bad +Drop +40 /m);
 });
 
+test("policies of pods are summed over the nodes, with n/m of those that they concern", async () => {
+  const { out } = await run("policies");
+  assert.match(out, /KIND +NAME +MODE +NODES +PODS +RULES +PACKETS +DROPPED/);
+  assert.match(out, /NetworkPolicy +web\/allow-client +Enforce +3\/3 +6 +1 +36 +21 +/);
+  assert.match(out, /ClusterNetworkPolicy +baseline +Audit +0\/3 +3 +1 +9 +\(9\) .*Refused/);
+  assert.match(out, /web\/elsewhere +Enforce +0\/0 +0 /);
+  const one = await run("policies --node node3");
+  assert.match(one.out, /web\/allow-client +Enforce +2 +1 +12 +7 /);
+  const full = await run("policies web/allow-client baseline");
+  assert.match(full.out, /acts on 3\/3 nodes/);
+  assert.match(full.out, /isolation +ingress: web\/allow-client, web\/deny-all +Drop +3 +21/);
+  assert.match(full.out, /error {2}node2: .*does not fit/);
+});
+
 test("--watch shows rates of the sums, over the connections that are there", async () => {
   let packets = 0;
   const counting = () =>

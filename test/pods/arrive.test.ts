@@ -181,7 +181,7 @@ for (const family of [4, 6] as const) {
 
     it("the node's own addresses", () => {
       const own = family === 4 ? "192.0.2.10" : "2001:db8::10";
-      f.pods.datapath.nodeAddresses.update({ address: words(own), family }, 1);
+      f.pods.datapath.nodeAddresses.update({ address: words(own), family }, { hostPorts: 0 });
       assert.deepEqual(outsideOf(from(own, tcp())), ["drop", "a:in drop spoofed"]);
     });
 

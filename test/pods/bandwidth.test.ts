@@ -101,10 +101,10 @@ describe("a bucket", () => {
     assert.equal(send("a", "b").action, "drop");
   });
 
-  it("of a rate without a burst holds what 100 ms take", () => {
+  it("of a rate without a burst holds what 500 ms take", () => {
     f.pods.limit("a", { ...unlimited, egress: { bitsPerSecond: 8_000_000, burstBits: undefined } });
     const { cost, burst } = fullAt(f.pods.pod("a").slotOut);
-    assert.equal((burst * 1024n) / cost, 100_000n);
+    assert.equal((burst * 1024n) / cost, 500_000n);
   });
 
   it("fills again in time", async () => {

@@ -52,7 +52,7 @@ const refusing = (more: Partial<PodRule>): readonly PodRule[] => [
 const frame = (from: string, to: string) => f.packetOf(from, to, 6, tcp());
 
 it("is about the pod whose policies judged: also where a sender's program asks the receiver's", async () => {
-  await f.pods.apply(refusing({}), UNLIMITED);
+  await f.pods.apply(refusing({}), { eventsPerSecond: UNLIMITED });
   assert.deepEqual(await toldOf(() => f.out("a", frame("a", "b"))), ["egress of a by out: drop"]);
   assert.deepEqual(await toldOf(() => f.out("c", frame("c", "b"))), ["ingress of b by in: drop"]);
   assert.deepEqual(await toldOf(() => f.in("b", frame("c", "b"), "uplink")), [
@@ -62,7 +62,7 @@ it("is about the pod whose policies judged: also where a sender's program asks t
 });
 
 it("tells what rules in audit mode would refuse", async () => {
-  await f.pods.apply(refusing({ audit: true }), UNLIMITED);
+  await f.pods.apply(refusing({ audit: true }), { eventsPerSecond: UNLIMITED });
   assert.deepEqual(await toldOf(() => f.out("a", frame("a", "b"))), [
     "egress of a by out: drop (audit)",
     "ingress of b by in: drop (audit)",
@@ -70,7 +70,7 @@ it("tells what rules in audit mode would refuse", async () => {
 });
 
 it("are capped in the kernel, and what is too much is counted", async () => {
-  await f.pods.apply(refusing({}), 1);
+  await f.pods.apply(refusing({}), { eventsPerSecond: 1 });
   const lost = f.pods.datapath.eventsLost();
   const told = await toldOf(() => {
     for (let count = 0; count < 50; count++) f.out("a", frame("a", "b"));

@@ -16,7 +16,11 @@ import type { ReasonName, VerdictName } from "../../operator/api/engine.js";
 import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { Firewall } from "../../operator/apply/firewall.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
-import { openPodDatapath, type PodDatapath } from "../../operator/apply/pod-datapath.js";
+import {
+  openPodDatapath,
+  type PodDatapath,
+  type PodDatapathOptions,
+} from "../../operator/apply/pod-datapath.js";
 import type { PodBandwidth } from "../../operator/apply/pod-link.js";
 import { limitBits, writeRates } from "../../operator/apply/pod-rates.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
@@ -84,8 +88,13 @@ const ACTIONS: Readonly<Record<number, Met["action"]>> = {
   [TcAction.redirect]: "redirect",
 };
 
-export async function openPods(pinRoot: string): Promise<Pods> {
-  return new Pods(await openPodDatapath({ pinRoot, addressLines: 4096, flows: 4096 }));
+export type PodSizes = Omit<PodDatapathOptions, "pinRoot">;
+
+export async function openPods(
+  pinRoot: string,
+  sizes: PodSizes = { addressLines: 4096, flows: 4096 },
+): Promise<Pods> {
+  return new Pods(await openPodDatapath({ pinRoot, ...sizes }));
 }
 
 export class Pods {
@@ -140,12 +149,19 @@ export class Pods {
     }
   }
 
-  /** Puts rules in force for all pods added so far; a pod that none names is open. */
-  async apply(rules: readonly PodRule[], eventsPerSecond = 0): Promise<void> {
+  /**
+   * Puts rules in force for all pods added so far; a pod that none names is open.
+   *
+   * @param firewall another agent's, of the same tables
+   */
+  async apply(
+    rules: readonly PodRule[],
+    { eventsPerSecond = 0, firewall = this.firewall } = {},
+  ): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
-    await this.firewall.change({
+    await firewall.change({
       rules: compiled,
       fieldClasses: compileFieldClasses(compiled),
       contents: new Map([...sets].map(([key, set]) => [key, inlineSetContent(set)])),
@@ -201,16 +217,9 @@ export class Pods {
     frame: Uint8Array,
     at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ): Met {
-    /* struct __sk_buff, of which ingress_ifindex and ifindex say where the packet is; gso_size how it will be cut. */
-    const contextBytes = Buffer.alloc(192);
-    contextBytes.writeUInt32LE(at.ingressIfIndex ?? 0, 36);
-    contextBytes.writeUInt32LE(at.ifIndex, 40);
-    contextBytes.writeUInt32LE(at.gsoSize ?? 0, 176);
     const steps = this.#outcomes();
     const rules = this.#ruleCounts();
-    const { verdict, packet } = namespace.enter(() =>
-      testRun(this.datapath[program], { packet: frame, contextBytes }),
-    );
+    const { verdict, packet } = this.test(namespace, program, frame, at);
     const action = ACTIONS[verdict];
     assert.ok(action !== undefined, `the program returned ${verdict}`);
     return {
@@ -219,6 +228,21 @@ export class Pods {
       rules: grown(rules, this.#ruleCounts()),
       packet,
     };
+  }
+
+  /** Runs a program, and tells what it returned. */
+  test(
+    namespace: Namespace,
+    program: "podOut" | "podIn" | "podArrive",
+    frame: Uint8Array,
+    at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
+  ) {
+    /* struct __sk_buff, of which ingress_ifindex and ifindex say where the packet is; gso_size how it will be cut. */
+    const contextBytes = Buffer.alloc(192);
+    contextBytes.writeUInt32LE(at.ingressIfIndex ?? 0, 36);
+    contextBytes.writeUInt32LE(at.ifIndex, 40);
+    contextBytes.writeUInt32LE(at.gsoSize ?? 0, 176);
+    return namespace.enter(() => testRun(this.datapath[program], { packet: frame, contextBytes }));
   }
 
   flow(key: Partial<ConnectionKey>): Flow | undefined {
@@ -236,7 +260,8 @@ export class Pods {
     for (const [key, flow] of this.flows()) {
       this.datapath.flows.update(key, {
         ...flow,
-        lastNs: flow.lastNs - BigInt(seconds) * 1_000_000_000n,
+        /* Also on a machine that has not run for so long: the programs' arithmetic wraps as well. */
+        lastNs: BigInt.asUintN(64, flow.lastNs - BigInt(seconds) * 1_000_000_000n),
       });
     }
   }

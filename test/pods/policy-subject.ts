@@ -32,7 +32,7 @@ import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 import { createNamespace, type Namespace } from "../support/netns.js";
 import { eth, ipv4, ipv6, type Layer, macBytes, packet } from "../support/packets.js";
 import { icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
-import { GATEWAY_MAC, openPods, type Pods, words } from "./harness.js";
+import { GATEWAY_MAC, openPods, type PodSizes, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
 const MOST_PODS = 16;
@@ -44,6 +44,8 @@ interface Place {
 }
 
 export interface KernelPolicySubject extends PolicySubject {
+  /** In force, in order of judgement. */
+  rules(): readonly CompiledRule[];
   /** By the policies of both ends that are pods of the node, egress first. Nothing else may come of it. */
   trace(packet: Packet): readonly PodTraceStep[];
   /** All that a packet could have changed. */
@@ -52,7 +54,7 @@ export interface KernelPolicySubject extends PolicySubject {
 }
 
 /** Loads the programs, with interfaces for pods in a namespace of its own. */
-export async function openPolicySubject(): Promise<KernelPolicySubject> {
+export async function openPolicySubject(sizes?: PodSizes): Promise<KernelPolicySubject> {
   const cleanups: (() => void | Promise<void>)[] = [];
   const close = async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -61,7 +63,7 @@ export async function openPolicySubject(): Promise<KernelPolicySubject> {
     const node = createNamespace("oracle", (work) => void cleanups.push(work));
     const pinRoot = mkdtempSync(join(defaultBpffs, `slt-${process.pid}-oracle-`));
     cleanups.push(() => rmSync(pinRoot, { recursive: true }));
-    const pods = await openPods(pinRoot);
+    const pods = await openPods(pinRoot, sizes);
     cleanups.push(() => pods.close());
     const add = (name: string): IfIndex => {
       const words = ["type", "veth", "peer", "name", `${name}-peer`];
@@ -75,6 +77,7 @@ export async function openPolicySubject(): Promise<KernelPolicySubject> {
     return {
       load: (cluster, name) => subject.load(cluster, name),
       judge: (one) => subject.judge(one),
+      rules: () => pods.firewall.rules?.rules ?? [],
       trace: (one) => subject.trace(one),
       marks: () => subject.marks(),
       close,

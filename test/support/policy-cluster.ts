@@ -118,6 +118,8 @@ export function inputOf(cluster: TestCluster): PodRulesInput {
         origin: ORIGIN,
         labels,
         addresses,
+        internalAddresses: [],
+        createdAtMs: 0,
         podCidrs: [],
         isLeaving: false,
       };
