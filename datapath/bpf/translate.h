@@ -48,6 +48,15 @@ static __always_inline bool has_host_ports(const struct pod_key *destination)
 	return own && own->host_ports;
 }
 
+/* Not inlined: its key stays off the stack of pod_out, whose own calls go deep. */
+static __noinline bool goes_to_host_ports(const struct packet *packet)
+{
+	struct pod_key key = { .family = packet->family };
+
+	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
+	return has_host_ports(&key);
+}
+
 static __always_inline void read_packet_endpoints(const struct packet *packet, struct endpoints *found)
 {
 	__builtin_memcpy(found->source, packet->source, 16);
@@ -215,7 +224,7 @@ __noinline int translate_forth(struct __sk_buff *skb, struct packet *packet)
 	if (!is_first_syn(packet) && !is_of_known_flow(packet, &became) && is_answer_to_node(skb, packet))
 		return NOT_TRANSLATED;
 	read_packet_endpoints(packet, &packet->opened_as);
-	if (packet->fragment == FRAGMENT_FIRST)
+	if (packet->fragment == FRAGMENT_FIRST && !packet->tracing)
 		remember_translation(packet, &became);
 	if (!write_endpoints(skb, packet, &became))
 		return SPOILT;
