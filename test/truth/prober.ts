@@ -34,7 +34,7 @@ export interface Prober {
 }
 
 /** How long a probe that shall not come through is waited for at least: answers come in a few ms. */
-const QUIET_MS = 120;
+const QUIET_MS = 80;
 const PATIENCE_MS = 4000;
 
 /** Ends with the lab. */

@@ -37,7 +37,8 @@ export function setStaticRoutes(nodes: readonly RoutedNode[], mode: RoutingMode)
       namespace.run("bridge", "fdb", "append", mac, "dev", DEVICE, "dst", other.ipv4);
       for (const [family, pods, via] of [
         ["-4", podsV4, other.ipv4],
-        ["-6", podsV6, other.ipv6],
+        /* One that the kernel takes for the tunnel's: the node's own is on the wire. */
+        ["-6", podsV6, `fe80::${place + 1}`],
       ] as const) {
         ip(family, "neigh", "replace", via, "lladdr", mac, "dev", DEVICE, "nud", "permanent");
         ip(family, "route", "add", pods, "via", via, "dev", DEVICE, "onlink");
