@@ -7,10 +7,9 @@ import { defaultBpffs, type IfIndex, TcAction, testRun } from "../../datapath/in
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
 import type { CompiledRule } from "../../operator/compile/rule-list.js";
 import { CompiledSubject, writtenNames } from "../pod-rules/compiled-subject.js";
-import { formatAddress, isSameAddress } from "../policy-oracle/address.js";
+import { type Address, formatAddress, isSameAddress } from "../policy-oracle/address.js";
 import { type Cluster, keyOf, type Pod } from "../policy-oracle/manifests.js";
 import {
-  type Ends,
   endsOf,
   localPods,
   nodeAddresses,
@@ -19,13 +18,14 @@ import {
 } from "../policy-oracle/packet.js";
 import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 import { createNamespace, type Namespace } from "../support/netns.js";
-import { eth, ipv4, ipv6, type Layer, macBytes, packet } from "../support/packets.js";
-import { icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
+import { macBytes } from "../support/packets.js";
+import { frameOf } from "./frames.js";
 import { GATEWAY_MAC, openPods, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
 const MOST_PODS = 16;
 const CONTEXT_BYTES = 192;
+const FIRST_SOURCE_PORT = 20_000;
 
 interface Place {
   readonly index: IfIndex;
@@ -60,6 +60,7 @@ export async function openPolicySubject(): Promise<KernelPolicySubject> {
     return {
       load: (cluster, name) => subject.load(cluster, name),
       judge: (one) => subject.judge(one),
+      judgeAll: (packets) => subject.judgeAll(packets),
       close,
     };
   } catch (error) {
@@ -75,6 +76,7 @@ class ProgramSubject implements PolicySubject {
   readonly #places: readonly Place[];
   readonly #uplink: IfIndex;
   #loaded: { readonly cluster: Cluster; readonly node: string } | undefined;
+  #ownAddresses: readonly Address[] = [];
   /** By key: those that have a row. */
   #local = new Map<string, Place>();
   /** Rules that can decide, in order, and what their slots had counted last. */
@@ -113,24 +115,51 @@ class ProgramSubject implements PolicySubject {
     });
     this.#counts = this.#readCounts();
     this.#loaded = { cluster, node };
+    this.#ownAddresses = cluster.nodes
+      .filter(({ metadata }) => metadata.name === node)
+      .flatMap(nodeAddresses);
   }
 
   judge(one: Packet): PolicyAnswer {
+    return this.judgeAll([one])[0]!;
+  }
+
+  /**
+   * Every packet is the first of its connection: each has a source port of its own, and what it would be without ports
+   * is forgotten before the next like it.
+   */
+  judgeAll(packets: readonly Packet[]): readonly PolicyAnswer[] {
+    const taken = new Set(packets.map(({ destinationPort }) => destinationPort));
+    const portless = new Set<string>();
+    let sourcePort = FIRST_SOURCE_PORT;
+    const answers = this.#node.enter(() =>
+      packets.map((one) => {
+        do sourcePort++;
+        while (taken.has(sourcePort));
+        if (one.destinationPort === undefined) {
+          const key = `${[one.source, one.destination].sort().join(" ")} ${one.protocol}`;
+          if (portless.has(key)) this.#pods.forget();
+          portless.add(key);
+        }
+        return this.#judge(one, sourcePort);
+      }),
+    );
+    this.#pods.forget();
+    return answers;
+  }
+
+  #judge(one: Packet, sourcePort: number): PolicyAnswer {
     assert.ok(this.#loaded);
-    const { cluster, node } = this.#loaded;
+    const { cluster } = this.#loaded;
     const ends = endsOf(cluster, one);
     const from = ends.source.pod && this.#local.get(keyOf(ends.source.pod));
     const to = ends.destination.pod && this.#local.get(keyOf(ends.destination.pod));
-    const frame = frameOf(one, ends, from?.mac ?? GATEWAY_MAC);
-    const isOwnNode = cluster.nodes
-      .filter(({ metadata }) => metadata.name === node)
-      .flatMap(nodeAddresses)
-      .some((address) => isSameAddress(address, ends.source.address));
+    const frame = frameOf(one, ends, from?.mac ?? GATEWAY_MAC, sourcePort);
+    const isOwnNode = this.#ownAddresses.some((own) => isSameAddress(own, ends.source.address));
     const action =
       from !== undefined
         ? this.#run("podOut", frame, from.index, 0)
         : this.#run("podIn", frame, to!.index, isOwnNode ? 0 : this.#uplink);
-    this.#pods.forget();
     return this.#answer(action !== TcAction.shot);
   }
 
@@ -139,9 +168,7 @@ class ProgramSubject implements PolicySubject {
     const contextBytes = Buffer.alloc(CONTEXT_BYTES);
     contextBytes.writeUInt32LE(ingressIndex, 36);
     contextBytes.writeUInt32LE(index, 40);
-    return this.#node.enter(
-      () => testRun(this.#pods.datapath[program], { packet: frame, contextBytes }).verdict,
-    );
+    return testRun(this.#pods.datapath[program], { packet: frame, contextBytes }).verdict;
   }
 
   /** By the rule that counted the packet; of an accepted one by the first. */
@@ -192,30 +219,4 @@ class ProgramSubject implements PolicySubject {
 function addressOf(pod: Pod, family: 4 | 6): string | undefined {
   const found = podAddresses(pod).find((address) => address.family === family);
   return found && formatAddress(found);
-}
-
-function frameOf(one: Packet, { source, destination }: Ends, mac: string): Buffer {
-  const addresses = {
-    source: formatAddress(source.address),
-    destination: formatAddress(destination.address),
-  };
-  const header = source.address.family === 4 ? ipv4(addresses) : ipv6(addresses);
-  return packet(eth({ source: mac, destination: GATEWAY_MAC }), header, transportOf(one));
-}
-
-function transportOf({ protocol, destinationPort = 0, icmpType = 0 }: Packet): Layer {
-  switch (protocol) {
-    case "TCP":
-      return tcp({ destinationPort });
-    case "UDP":
-      return udp({ destinationPort });
-    case "SCTP":
-      return sctp({ destinationPort });
-    case "ICMP":
-      return icmp({ type: icmpType });
-    case "ICMPv6":
-      return icmpv6({ type: icmpType });
-    default:
-      return { protocol, encode: () => Buffer.alloc(20) };
-  }
 }

@@ -96,11 +96,19 @@ async function check(subject: PolicySubject, policyCase: PolicyCase): Promise<Ch
   } catch (error) {
     return { agreed, failure: { kind: "refusal", error } };
   }
-  for (const packet of packets) {
+  let answers: readonly PolicyAnswer[] | undefined;
+  let failure: Failure | undefined;
+  try {
+    answers = subject.judgeAll?.(packets);
+  } catch (error) {
+    /* One by one it is seen at which packet. */
+    failure = { kind: "error", error };
+  }
+  for (const [index, packet] of packets.entries()) {
     const expected = expectedOn(cluster, node, packet);
     let actual: PolicyAnswer;
     try {
-      actual = await subject.judge(packet);
+      actual = answers?.[index] ?? (await subject.judge(packet));
     } catch (error) {
       return { agreed, failure: { kind: "error", error } };
     }
@@ -109,7 +117,7 @@ async function check(subject: PolicySubject, policyCase: PolicyCase): Promise<Ch
     }
     agreed.push(expected);
   }
-  return { agreed };
+  return failure === undefined ? { agreed } : { agreed, failure };
 }
 
 async function makeSmall(
