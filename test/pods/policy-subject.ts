@@ -32,6 +32,19 @@ interface Place {
   readonly mac: string;
 }
 
+interface LocalPlace extends Place {
+  readonly slotOut: number;
+  readonly slotIn: number;
+}
+
+/** Rules of one name, which may take several bits, count together. */
+interface CountedRule {
+  readonly slot: number;
+  readonly rule: CompiledRule;
+  /** Slots of the interfaces that any of them judges. */
+  readonly interfaces: Set<number>;
+}
+
 export interface KernelPolicySubject extends PolicySubject {
   close(): Promise<void>;
 }
@@ -78,10 +91,12 @@ class ProgramSubject implements PolicySubject {
   #loaded: { readonly cluster: Cluster; readonly node: string } | undefined;
   #ownAddresses: readonly Address[] = [];
   /** By key: those that have a row. */
-  #local = new Map<string, Place>();
+  #local = new Map<string, LocalPlace>();
   /** Rules that can decide, in order, and what their slots had counted last. */
-  #rules: readonly { readonly slot: number; readonly rule: CompiledRule }[] = [];
-  #counts: readonly bigint[] = [];
+  #rules: readonly CountedRule[] = [];
+  #counts = new Map<CountedRule, bigint>();
+  /** By slot of an interface: the rules that judge there. */
+  #rulesAt = new Map<number, readonly CountedRule[]>();
 
   constructor(node: Namespace, pods: Pods, places: readonly Place[], uplink: IfIndex) {
     this.#node = node;
@@ -106,14 +121,19 @@ class ProgramSubject implements PolicySubject {
       eventsPerSecond: 0,
     });
     const inForce = firewall.rules!;
-    const seen = new Set<number>();
-    this.#rules = inForce.rules.flatMap((rule, index) => {
+    const bySlot = new Map<number, CountedRule>();
+    inForce.rules.forEach((rule, index) => {
+      if (rule.audit || rule.action === "Pass") return;
       const slot = inForce.slots[index]!;
-      if (rule.audit || rule.action === "Pass" || seen.has(slot)) return [];
-      seen.add(slot);
-      return { slot, rule };
+      const known = bySlot.get(slot) ?? { slot, rule, interfaces: new Set<number>() };
+      for (const at of rule.interfaces) known.interfaces.add(at);
+      bySlot.set(slot, known);
     });
-    this.#counts = this.#readCounts();
+    this.#rules = [...bySlot.values()];
+    this.#counts = new Map(this.#rules.map((rule) => [rule, this.#count(rule)]));
+    this.#rulesAt = new Map(
+      slots.map((slot) => [slot, this.#rules.filter(({ interfaces }) => interfaces.has(slot))]),
+    );
     this.#loaded = { cluster, node };
     this.#ownAddresses = cluster.nodes
       .filter(({ metadata }) => metadata.name === node)
@@ -145,6 +165,7 @@ class ProgramSubject implements PolicySubject {
       }),
     );
     this.#pods.forget();
+    this.#assertCounts();
     return answers;
   }
 
@@ -160,7 +181,8 @@ class ProgramSubject implements PolicySubject {
       from !== undefined
         ? this.#run("podOut", frame, from.index, 0)
         : this.#run("podIn", frame, to!.index, isOwnNode ? 0 : this.#uplink);
-    return this.#answer(action !== TcAction.shot);
+    const slots = [from?.slotOut, to?.slotIn].filter((slot) => slot !== undefined);
+    return this.#answer(action !== TcAction.shot, slots);
   }
 
   #run(program: "podOut" | "podIn", frame: Buffer, index: number, ingressIndex: number): number {
@@ -168,25 +190,35 @@ class ProgramSubject implements PolicySubject {
     const contextBytes = Buffer.alloc(CONTEXT_BYTES);
     contextBytes.writeUInt32LE(ingressIndex, 36);
     contextBytes.writeUInt32LE(index, 40);
-    return testRun(this.#pods.datapath[program], { packet: frame, contextBytes }).verdict;
+    return testRun(this.#pods.datapath[program], { packet: frame, contextBytes, growth: 0 })
+      .verdict;
   }
 
-  /** By the rule that counted the packet; of an accepted one by the first. */
-  #answer(allowed: boolean): PolicyAnswer {
-    const before = this.#counts;
-    this.#counts = this.#readCounts();
-    const hit = this.#rules.filter((_, at) => this.#counts[at] !== before[at]);
+  /** By the rule that counted the packet, of those at these slots; of an accepted one by the first. */
+  #answer(allowed: boolean, slots: readonly number[]): PolicyAnswer {
+    const hit = slots.flatMap((slot) =>
+      this.#rulesAt.get(slot)!.filter((rule) => {
+        const count = this.#count(rule);
+        const isHit = count !== this.#counts.get(rule);
+        this.#counts.set(rule, count);
+        return isHit;
+      }),
+    );
     const by = hit.find(({ rule }) => (rule.action === "Accept") === allowed);
     if (by === undefined) return { allowed };
     const { fullNames } = this.#compiled.rules;
     return { allowed, ...writtenNames(by.rule, fullNames) };
   }
 
-  #readCounts(): readonly bigint[] {
+  /** No rule may have counted a packet of another pod than it judges. */
+  #assertCounts(): void {
+    const wrong = this.#rules.filter((rule) => this.#count(rule) !== this.#counts.get(rule));
+    assert.deepEqual(wrong, [], "rules that have counted packets of other pods");
+  }
+
+  #count({ slot }: CountedRule): bigint {
     const { ruleCounters } = this.#pods.datapath;
-    return this.#rules.map(({ slot }) =>
-      ruleCounters.lookup(slot)!.reduce((sum, { packets }) => sum + packets, 0n),
-    );
+    return ruleCounters.lookup(slot)!.reduce((sum, { packets }) => sum + packets, 0n);
   }
 
   #writeRows(cluster: Cluster, node: string): void {
@@ -211,7 +243,7 @@ class ProgramSubject implements PolicySubject {
       const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
       if (v4 !== undefined) pods.update({ address: words(v4), family: 4 }, row);
       if (v6 !== undefined) pods.update({ address: words(v6), family: 6 }, row);
-      this.#local.set(keyOf(pod), place);
+      this.#local.set(keyOf(pod), { ...place, slotOut, slotIn });
     });
   }
 }

@@ -1,6 +1,7 @@
 /** Many cases against one subject; what differs from the oracle is made small and reported. */
 
 import { generateCase, type PolicyCase } from "./generate.js";
+import type { Packet } from "./packet.js";
 import { shrink } from "./shrink.js";
 import {
   type Expected,
@@ -21,6 +22,8 @@ export interface CompareOptions {
   readonly maxFindings?: number;
   /** How often shrinking may load a cluster into the subject for one finding. */
   readonly shrinkBudget?: number;
+  /** Told of every packet on which both agreed. */
+  readonly onAgreed?: (policyCase: PolicyCase, packet: Packet, expected: Expected) => void;
 }
 
 export interface CompareSummary {
@@ -69,6 +72,9 @@ export async function compareWith(
     const policyCase = generateCase(seed, index, packetsPerCluster);
     const result = await check(subject, policyCase);
     agreed += result.agreed.length;
+    result.agreed.forEach((expected, at) => {
+      options.onAgreed?.(policyCase, policyCase.packets[at]!, expected);
+    });
     for (const [direction, verdict] of result.agreed.flatMap(({ directions }) => directions)) {
       const key = `${direction} ${verdict.by} ${verdict.allowed ? "allows" : "denies"}`;
       decided.set(key, (decided.get(key) ?? 0) + 1);

@@ -183,7 +183,7 @@ function generateContainers(
     const ports = generatePorts();
     return { name: `main-${index}`, ...(ports.length > 0 ? { ports } : {}) };
   });
-  if (random.chance(0.8)) {
+  if (random.chance(0.5)) {
     return { containers };
   }
   const isSidecar = random.chance(0.5);

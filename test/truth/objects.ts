@@ -1,6 +1,11 @@
 /** Brings a real cluster from one state of a spec to the next. */
 
-import { type Cluster, keyOf, type Metadata, type NetworkPolicy } from "../policy-oracle/manifests.js";
+import {
+  type Cluster,
+  keyOf,
+  type Metadata,
+  type NetworkPolicy,
+} from "../policy-oracle/manifests.js";
 import type { KubeObject } from "../support/cluster/apply.js";
 import type { Cluster as RealCluster } from "../support/cluster/cluster.js";
 import { createNamespace } from "../kubernetes/pods.js";
@@ -55,15 +60,19 @@ export async function changeObjects(
       cluster.apply(manifestOf(policy)),
     ),
   ]);
-  await Promise.all(namespaces.removed.map(({ metadata }) => removeNamespace(cluster, metadata.name)));
+  await Promise.all(
+    namespaces.removed.map(({ metadata }) => removeNamespace(cluster, metadata.name)),
+  );
   return {
     pods: pods.added.length + pods.changed.length + pods.removed.length > 0,
-    namespaces:
-      namespaces.added.length + namespaces.changed.length + namespaces.removed.length > 0,
+    namespaces: namespaces.added.length + namespaces.changed.length + namespaces.removed.length > 0,
   };
 }
 
-function manifestOf({ metadata: { name, namespace = "default" }, spec }: NetworkPolicy): KubeObject {
+function manifestOf({
+  metadata: { name, namespace = "default" },
+  spec,
+}: NetworkPolicy): KubeObject {
   const metadata = { name, namespace };
   return { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata, spec };
 }
@@ -72,7 +81,12 @@ function manifestOf({ metadata: { name, namespace = "default" }, spec }: Network
 async function removeNamespace(cluster: RealCluster, name: string): Promise<void> {
   const path = `/api/v1/namespaces/${name}`;
   await cluster.request({ method: "DELETE", path });
-  const body = { apiVersion: "v1", kind: "Namespace", metadata: { name }, spec: { finalizers: [] } };
+  const body = {
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name },
+    spec: { finalizers: [] },
+  };
   await cluster.request({ method: "PUT", path: `${path}/finalize`, body });
 }
 
