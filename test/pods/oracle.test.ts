@@ -25,7 +25,7 @@ async function run(seed: number, more: Pick<CompareOptions, "onAgreed"> = {}) {
 
 test("the kernel judges as the oracle does, and by the same names, whatever a policy says", async () => {
   const coverage = createCoverage();
-  const decided = await run(7, { onAgreed: coverage.note });
+  const decided = await run(7, { onAgreed: (...agreed) => coverage.note(...agreed) });
   const tooFew = [
     ...[...coverage.counts].filter(([, count]) => count < FEWEST),
     ...["ingress", "egress"]

@@ -50,9 +50,9 @@ export function startProber(lab: Lab): Prober {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const call = async (text: string): Promise<string> => {
     child.stdin.write(`${text}\n`);
-    const { done, value } = await lines.next();
-    if (done === true) throw new Error("the prober ended");
-    return value;
+    const line: IteratorResult<string, undefined> = await lines.next();
+    if (line.value === undefined) throw new Error("the prober ended");
+    return line.value;
   };
   const pods: (string | undefined)[] = [];
   const numberOf = (pod: string) => {
