@@ -14,42 +14,56 @@ const SOURCE_MAC = 6;
 
 const templates = new Map<string, Buffer>();
 
-/** The first packet of a connection. Checksums are not right: the programs read none. */
+/** Which packet of a connection: the one that opens it, an answer, or a later one of the side that opened it. */
+export type Part = "first" | "answer" | "later";
+
+/**
+ * A packet of a connection, on the way that it takes. Checksums are not right: the programs read none.
+ *
+ * @param mac of who sends it
+ */
 export function frameOf(
   { protocol, destinationPort, icmpType }: Packet,
   { source, destination }: Ends,
   mac: string,
   sourcePort: number,
+  part: Part = "first",
 ): Buffer {
   const { family } = source.address;
-  const frame = Buffer.from(templateOf(family, protocol));
+  const frame = Buffer.from(templateOf(family, protocol, part));
   const at = OFFSETS[family];
+  const [from, to] = part === "answer" ? [destination, source] : [source, destination];
   macBytes(mac).copy(frame, SOURCE_MAC);
-  writeAddress(frame, at.source, source.address);
-  writeAddress(frame, at.destination, destination.address);
+  writeAddress(frame, at.source, from.address);
+  writeAddress(frame, at.destination, to.address);
   if (destinationPort !== undefined) {
-    frame.writeUInt16BE(sourcePort, at.transport);
-    frame.writeUInt16BE(destinationPort, at.transport + 2);
+    const ports = [sourcePort, destinationPort];
+    const [fromPort, toPort] = part === "answer" ? ports.toReversed() : ports;
+    frame.writeUInt16BE(fromPort!, at.transport);
+    frame.writeUInt16BE(toPort!, at.transport + 2);
   }
   if (icmpType !== undefined) frame[at.transport] = icmpType;
   return frame;
 }
 
-function templateOf(family: Family, protocol: Packet["protocol"]): Buffer {
-  const key = `${family} ${protocol}`;
+function templateOf(family: Family, protocol: Packet["protocol"], part: Part): Buffer {
+  const key = `${family} ${protocol} ${part}`;
   let template = templates.get(key);
   if (template === undefined) {
     const header = family === 4 ? ipv4() : ipv6();
-    template = packet(eth({ destination: GATEWAY_MAC }), header, transportOf(protocol));
+    const transport = transportOf(protocol, part);
+    template = packet(eth({ destination: GATEWAY_MAC }), header, transport);
     templates.set(key, template);
   }
   return template;
 }
 
-function transportOf(protocol: Packet["protocol"]): Layer {
+const TCP_FLAGS = { first: ["SYN"], answer: ["SYN", "ACK"], later: ["ACK"] } as const;
+
+function transportOf(protocol: Packet["protocol"], part: Part): Layer {
   switch (protocol) {
     case "TCP":
-      return tcp();
+      return tcp({ flags: TCP_FLAGS[part] });
     case "UDP":
       return udp();
     case "SCTP":

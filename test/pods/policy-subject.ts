@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { defaultBpffs, type IfIndex, TcAction, testRun } from "../../datapath/index.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
+import type { PodRules } from "../../operator/compile/pod-rules.js";
 import type { CompiledRule } from "../../operator/compile/rule-list.js";
 import { CompiledSubject, writtenNames } from "../pod-rules/compiled-subject.js";
 import { type Address, formatAddress, isSameAddress } from "../policy-oracle/address.js";
@@ -19,7 +20,7 @@ import {
 import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 import { createNamespace, type Namespace } from "../support/netns.js";
 import { macBytes } from "../support/packets.js";
-import { frameOf } from "./frames.js";
+import { frameOf, type Part } from "./frames.js";
 import { GATEWAY_MAC, openPods, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
@@ -46,6 +47,14 @@ interface CountedRule {
 }
 
 export interface KernelPolicySubject extends PolicySubject {
+  /**
+   * Opens a connection by each packet, and keeps what the programs know of it over the next loads. Packets have ports.
+   *
+   * @returns whether each first packet passed
+   */
+  open(packets: readonly Packet[]): readonly boolean[];
+  /** Whether a further packet of the connection passes that the packet at this place has opened. */
+  goesOn(place: number, part: "answer" | "later"): boolean;
   close(): Promise<void>;
 }
 
@@ -74,6 +83,8 @@ export async function openPolicySubject(): Promise<KernelPolicySubject> {
       load: (cluster, name) => subject.load(cluster, name),
       judge: (one) => subject.judge(one),
       judgeAll: (packets) => subject.judgeAll(packets),
+      open: (packets) => subject.open(packets),
+      goesOn: (place, part) => subject.goesOn(place, part),
       close,
     };
   } catch (error) {
@@ -88,8 +99,10 @@ class ProgramSubject implements PolicySubject {
   readonly #pods: Pods;
   readonly #places: readonly Place[];
   readonly #uplink: IfIndex;
+  #contents: PodRules["contents"] | undefined;
   #loaded: { readonly cluster: Cluster; readonly node: string } | undefined;
   #ownAddresses: readonly Address[] = [];
+  #opened: readonly (readonly [Packet, number])[] = [];
   /** By key: those that have a row. */
   #local = new Map<string, LocalPlace>();
   /** Rules that can decide, in order, and what their slots had counted last. */
@@ -111,7 +124,7 @@ class ProgramSubject implements PolicySubject {
     this.#writeRows(cluster, node);
     const slots = this.#compiled.input!.localPods.flatMap((pod) => [pod.slotOut, pod.slotIn]);
     const { firewall } = this.#pods;
-    await firewall.change({
+    const isNew = await firewall.change({
       rules,
       fieldClasses: compileFieldClasses(rules),
       contents,
@@ -120,6 +133,9 @@ class ProgramSubject implements PolicySubject {
       passUnparsable: false,
       eventsPerSecond: 0,
     });
+    /* As the agent does. */
+    if (!isNew && contents !== this.#contents) firewall.judgeFlowsAgain();
+    this.#contents = contents;
     const inForce = firewall.rules!;
     const bySlot = new Map<number, CountedRule>();
     inForce.rules.forEach((rule, index) => {
@@ -149,19 +165,16 @@ class ProgramSubject implements PolicySubject {
    * is forgotten before the next like it.
    */
   judgeAll(packets: readonly Packet[]): readonly PolicyAnswer[] {
-    const taken = new Set(packets.map(({ destinationPort }) => destinationPort));
     const portless = new Set<string>();
-    let sourcePort = FIRST_SOURCE_PORT;
     const answers = this.#node.enter(() =>
-      packets.map((one) => {
-        do sourcePort++;
-        while (taken.has(sourcePort));
+      withSourcePorts(packets).map(([one, sourcePort]) => {
         if (one.destinationPort === undefined) {
           const key = `${[one.source, one.destination].sort().join(" ")} ${one.protocol}`;
           if (portless.has(key)) this.#pods.forget();
           portless.add(key);
         }
-        return this.#judge(one, sourcePort);
+        const { passes, slots } = this.#send(one, sourcePort, "first");
+        return this.#answer(passes, slots);
       }),
     );
     this.#pods.forget();
@@ -169,20 +182,40 @@ class ProgramSubject implements PolicySubject {
     return answers;
   }
 
-  #judge(one: Packet, sourcePort: number): PolicyAnswer {
+  open(packets: readonly Packet[]): readonly boolean[] {
+    this.#pods.forget();
+    this.#opened = withSourcePorts(packets);
+    return this.#node.enter(() =>
+      this.#opened.map(([one, sourcePort]) => this.#send(one, sourcePort, "first").passes),
+    );
+  }
+
+  goesOn(place: number, part: "answer" | "later"): boolean {
+    return this.#node.enter(() => this.#send(...this.#opened[place]!, part).passes);
+  }
+
+  /** Through the programs of this node that it meets: of the pod that sends it, or else of the one that receives it. */
+  #send(
+    one: Packet,
+    sourcePort: number,
+    part: Part,
+  ): { readonly passes: boolean; readonly slots: readonly number[] } {
     assert.ok(this.#loaded);
-    const { cluster } = this.#loaded;
-    const ends = endsOf(cluster, one);
-    const from = ends.source.pod && this.#local.get(keyOf(ends.source.pod));
-    const to = ends.destination.pod && this.#local.get(keyOf(ends.destination.pod));
-    const frame = frameOf(one, ends, from?.mac ?? GATEWAY_MAC, sourcePort);
-    const isOwnNode = this.#ownAddresses.some((own) => isSameAddress(own, ends.source.address));
+    const ends = endsOf(this.#loaded.cluster, one);
+    const [sender, receiver] =
+      part === "answer" ? [ends.destination, ends.source] : [ends.source, ends.destination];
+    const from = sender.pod && this.#local.get(keyOf(sender.pod));
+    const to = receiver.pod && this.#local.get(keyOf(receiver.pod));
+    const frame = frameOf(one, ends, from?.mac ?? GATEWAY_MAC, sourcePort, part);
+    const isOwnNode = this.#ownAddresses.some((own) => isSameAddress(own, sender.address));
     const action =
       from !== undefined
         ? this.#run("podOut", frame, from.index, 0)
         : this.#run("podIn", frame, to!.index, isOwnNode ? 0 : this.#uplink);
-    const slots = [from?.slotOut, to?.slotIn].filter((slot) => slot !== undefined);
-    return this.#answer(action !== TcAction.shot, slots);
+    return {
+      passes: action !== TcAction.shot,
+      slots: [from?.slotOut, to?.slotIn].filter((slot) => slot !== undefined),
+    };
   }
 
   #run(program: "podOut" | "podIn", frame: Buffer, index: number, ingressIndex: number): number {
@@ -246,6 +279,17 @@ class ProgramSubject implements PolicySubject {
       this.#local.set(keyOf(pod), { ...place, slotOut, slotIn });
     });
   }
+}
+
+/** A source port for each that no other has, and that none is sent to. */
+function withSourcePorts(packets: readonly Packet[]): readonly (readonly [Packet, number])[] {
+  const taken = new Set(packets.map(({ destinationPort }) => destinationPort));
+  let sourcePort = FIRST_SOURCE_PORT;
+  return packets.map((one) => {
+    do sourcePort++;
+    while (taken.has(sourcePort));
+    return [one, sourcePort] as const;
+  });
 }
 
 function addressOf(pod: Pod, family: 4 | 6): string | undefined {

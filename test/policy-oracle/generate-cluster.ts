@@ -205,6 +205,20 @@ function generateLabels(
   return labels.length > 0 ? { labels: Object.fromEntries(labels) } : {};
 }
 
+/** The cluster with other labels on these pods. */
+export function relabelPods(
+  random: Random,
+  cluster: Cluster,
+  isChosen: (pod: Pod) => boolean,
+): Cluster {
+  const pods = cluster.pods.map((pod) => {
+    const { labels: _, ...rest } = pod.metadata;
+    const metadata = { ...rest, ...generateLabels(random, POD_LABELS) };
+    return isChosen(pod) ? { ...pod, metadata } : pod;
+  });
+  return { ...cluster, pods };
+}
+
 /** Half of them select everything or one value, the others use every operator. */
 export function generateSelector(random: Random, values: LabelValues): LabelSelector {
   const key = random.pick(Object.keys(values));
