@@ -73,6 +73,17 @@ export async function createNodes(
     }),
   );
   setStaticRoutes(nodes, mode);
-  await Promise.all(nodes.map(({ agent }) => agent.ready()));
+  await Promise.all(nodes.map(untilReady));
   return nodes;
+}
+
+async function untilReady({ name, agent, api }: TruthNode): Promise<void> {
+  try {
+    /* Several start at once, each with programs to verify: that takes a busy machine its time. */
+    await agent.ready().catch(() => agent.ready());
+  } catch (cause) {
+    const status = await api.call("status").catch(String);
+    const text = `${name} is not ready: ${JSON.stringify(status)}\n${agent.log()}`;
+    throw new Error(text, { cause });
+  }
 }
