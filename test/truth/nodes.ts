@@ -18,7 +18,7 @@ export interface TruthNode extends RoutedNode {
   readonly name: string;
   readonly binFolder: string;
   readonly api: ApiClient;
-  readonly agent: Agent;
+  readonly startAgent: () => Agent;
 }
 
 const NUMBERS = [1, 2, 3] as const;
@@ -54,7 +54,7 @@ export async function createNodes(
       const socket = join(folder, "agent.sock");
       const binFolder = join(folder, "bin");
       const api = createClient(socket, 10_000);
-      const agent = startAgent(lab, namespace, api, {
+      const options = {
         wrapper: withCapabilities([...agentCapabilities, ...podNetworkCapabilities]),
         flags: {
           "node-name": name,
@@ -68,18 +68,28 @@ export async function createNodes(
           socket,
           "metrics-address": "none",
         },
-      });
-      return { name, ipv4, ipv6, podCIDRs, namespace, binFolder, api, agent };
+      };
+      return {
+        name,
+        ipv4,
+        ipv6,
+        podCIDRs,
+        namespace,
+        binFolder,
+        api,
+        startAgent: () => startAgent(lab, namespace, api, options),
+      };
     }),
   );
   setStaticRoutes(nodes, mode);
-  await Promise.all(nodes.map(untilReady));
+  /* One by one: each has programs to verify, which takes a busy machine its time. */
+  for (const node of nodes) await startReady(node);
   return nodes;
 }
 
-async function untilReady({ name, agent, api }: TruthNode): Promise<void> {
+async function startReady({ name, startAgent: start, api }: TruthNode): Promise<void> {
+  const agent = start();
   try {
-    /* Several start at once, each with programs to verify: that takes a busy machine its time. */
     await agent.ready().catch(() => agent.ready());
   } catch (cause) {
     const status = await api.call("status").catch(String);
