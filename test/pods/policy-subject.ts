@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { defaultBpffs, type IfIndex, TcAction, testRun } from "../../datapath/index.js";
+import {
+  defaultBpffs,
+  type IfIndex,
+  sumCounters,
+  TcAction,
+  testRun,
+} from "../../datapath/index.js";
+import type { PodTraceStep } from "../../operator/api/engine.js";
+import { traceNow } from "../../operator/apply/pod-tracer.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
 import type { PodRules } from "../../operator/compile/pod-rules.js";
 import type { CompiledRule } from "../../operator/compile/rule-list.js";
@@ -21,7 +29,8 @@ import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 import { createNamespace, type Namespace } from "../support/netns.js";
 import { macBytes } from "../support/packets.js";
 import { frameOf, type Part } from "./frames.js";
-import { GATEWAY_MAC, openPods, type Pods, words } from "./harness.js";
+import { localTable } from "./local-table.js";
+import { GATEWAY_MAC, openPods, type PodSizes, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
 const MOST_PODS = 16;
@@ -55,11 +64,17 @@ export interface KernelPolicySubject extends PolicySubject {
   open(packets: readonly Packet[]): readonly boolean[];
   /** Whether a further packet of the connection passes that the packet at this place has opened. */
   goesOn(place: number, part: "answer" | "later"): boolean;
+  /** In force, in order of judgement. */
+  rules(): readonly CompiledRule[];
+  /** By the policies of both ends that are pods of the node, egress first. Nothing else may come of it. */
+  trace(packet: Packet): readonly PodTraceStep[];
+  /** All that a packet could have changed. */
+  marks(): unknown;
   close(): Promise<void>;
 }
 
 /** Loads the programs, with interfaces for pods in a namespace of its own. */
-export async function openPolicySubject(): Promise<KernelPolicySubject> {
+export async function openPolicySubject(sizes?: PodSizes): Promise<KernelPolicySubject> {
   const cleanups: (() => void | Promise<void>)[] = [];
   const close = async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -68,7 +83,7 @@ export async function openPolicySubject(): Promise<KernelPolicySubject> {
     const node = createNamespace("oracle", (work) => void cleanups.push(work));
     const pinRoot = mkdtempSync(join(defaultBpffs, `slt-${process.pid}-oracle-`));
     cleanups.push(() => rmSync(pinRoot, { recursive: true }));
-    const pods = await openPods(pinRoot);
+    const pods = await openPods(pinRoot, sizes);
     cleanups.push(() => pods.close());
     const add = (name: string): IfIndex => {
       const words = ["type", "veth", "peer", "name", `${name}-peer`];
@@ -85,6 +100,9 @@ export async function openPolicySubject(): Promise<KernelPolicySubject> {
       judgeAll: (packets) => subject.judgeAll(packets),
       open: (packets) => subject.open(packets),
       goesOn: (place, part) => subject.goesOn(place, part),
+      rules: () => pods.firewall.rules?.rules ?? [],
+      trace: (one) => subject.trace(one),
+      marks: () => subject.marks(),
       close,
     };
   } catch (error) {
@@ -227,6 +245,45 @@ class ProgramSubject implements PolicySubject {
       .verdict;
   }
 
+  trace(one: Packet): readonly PodTraceStep[] {
+    assert.ok(this.#loaded);
+    const { cluster, node } = this.#loaded;
+    const { datapath, firewall, slots } = this.#pods;
+    const input = this.#compiled.input!;
+    const nodes = new Map(input.nodes.map((record) => [record.name, record]));
+    const around = {
+      nodeName: node,
+      nodes,
+      local: localTable(input, this.#local),
+      ownAddresses: input.ownAddresses,
+    };
+    const { rules } = this.#compiled;
+    const tracing = { datapath, firewall, slots, rules, around, gatewayMac: GATEWAY_MAC };
+    const ends = endsOf(cluster, one);
+    const frame = frameOf(one, ends, GATEWAY_MAC, FIRST_SOURCE_PORT);
+    const steps: PodTraceStep[] = [];
+    for (const [direction, end] of [
+      ["egress", ends.source],
+      ["ingress", ends.destination],
+    ] as const) {
+      if (end.pod === undefined || !this.#local.has(keyOf(end.pod))) continue;
+      const query = { pod: keyOf(end.pod), direction, frame };
+      steps.push(this.#node.enter(() => traceNow(tracing, query)));
+    }
+    return steps;
+  }
+
+  marks(): unknown {
+    const { datapath } = this.#pods;
+    return {
+      rules: this.#rules.map((rule) => this.#count(rule)),
+      outcomes: sumCounters(datapath.outcomeCounters),
+      flows: [...datapath.flows.entries()],
+      fragments: [...datapath.fragments.entries()],
+      lost: datapath.eventsLost(),
+    };
+  }
+
   /** By the rule that counted the packet, of those at these slots; of an accepted one by the first. */
   #answer(allowed: boolean, slots: readonly number[]): PolicyAnswer {
     const hit = slots.flatMap((slot) =>
@@ -272,8 +329,10 @@ class ProgramSubject implements PolicySubject {
         mac,
         slotOut,
         slotIn,
+        limits: 0,
       });
-      const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
+      const gatewayMac = macBytes(GATEWAY_MAC);
+      const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac, limits: 0 };
       if (v4 !== undefined) pods.update({ address: words(v4), family: 4 }, row);
       if (v6 !== undefined) pods.update({ address: words(v6), family: 6 }, row);
       this.#local.set(keyOf(pod), { ...place, slotOut, slotIn });

@@ -10,11 +10,10 @@ import { withCluster } from "../support/cluster/cluster.js";
 import { installChart } from "../support/cluster/install.js";
 import { withNamespaces } from "../support/netns.js";
 import { createFence, FENCE_NAMESPACE, fencePods } from "./fence.js";
-import { createNodes } from "./nodes.js";
+import { createNodes, type RoutingMode } from "./nodes.js";
 import { changeObjects, NOTHING } from "./objects.js";
 import { createPodRunner } from "./pods.js";
 import { startProber } from "./prober.js";
-import type { RoutingMode } from "./static-routes.js";
 import { describeDifferences, expectCells } from "./table.js";
 
 export interface TruthLab {

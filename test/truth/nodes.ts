@@ -11,10 +11,11 @@ import type { Cluster } from "../support/cluster/cluster.js";
 import type { Installed } from "../support/cluster/install.js";
 import { openTunnel } from "../support/cluster/tunnel.js";
 import type { Lab } from "../support/netns.js";
-import { type RoutedNode, type RoutingMode, setStaticRoutes } from "./static-routes.js";
+
+export type RoutingMode = "direct" | "vxlan";
 
 /** A node as the cluster of the specs has it: its name, addresses and podCIDRs are of this number. */
-export interface TruthNode extends RoutedNode {
+export interface TruthNode {
   readonly name: string;
   readonly binFolder: string;
   readonly api: ApiClient;
@@ -38,7 +39,7 @@ export async function createNodes(
       const name = `node-${number}`;
       const ipv4 = `192.168.0.${number}`;
       const ipv6 = `fd00:168::${number}`;
-      const podCIDRs = [`10.244.${number}.0/24`, `fd00:244::${number}00/120`] as const;
+      const podCIDRs = [`10.244.${number}.0/24`, `fd00:244::${number}00/120`];
       const namespace = lab.namespace(name);
       lab.veth(
         { namespace, name: "eth0", addresses: [`${ipv4}/24`, `${ipv6}/64`] },
@@ -61,6 +62,7 @@ export async function createNodes(
           "service-account": account.folder,
           "api-server": tunnel.endpoint,
           "pod-network": "true",
+          "pod-routing": mode,
           "cni-bin-dir": binFolder,
           uplinks: "eth0",
           "pin-root": lab.pinFolder(),
@@ -69,19 +71,9 @@ export async function createNodes(
           "metrics-address": "none",
         },
       };
-      return {
-        name,
-        ipv4,
-        ipv6,
-        podCIDRs,
-        namespace,
-        binFolder,
-        api,
-        startAgent: () => startAgent(lab, namespace, api, options),
-      };
+      return { name, binFolder, api, startAgent: () => startAgent(lab, namespace, api, options) };
     }),
   );
-  setStaticRoutes(nodes, mode);
   /* One by one: each has programs to verify, which takes a busy machine its time. */
   for (const node of nodes) await startReady(node);
   return nodes;
