@@ -1,4 +1,6 @@
 import { stat } from "node:fs/promises";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import type { ClusterKinds } from "../model/admit.js";
 import { Interner } from "../model/interner.js";
 import type { ClusterKind } from "../model/project-cluster.js";
@@ -19,19 +21,28 @@ export interface Manifests {
 }
 
 /**
- * Reads a folder of manifests, or one file, once, as the agent would read it at its start.
+ * Reads folders of manifests, or files, once, as the agent would read them at its start.
  *
  * @param kinds Kubernetes' own kinds that are taken besides Nodes
- * @throws SluiceError SLUICE_FILE when the path itself cannot be read
+ * @param stdin what the path `-` stands for
+ * @throws SluiceError SLUICE_FILE when a path itself cannot be read
  */
 export async function readManifests(
-  path: string,
+  paths: readonly string[],
   kinds: readonly ClusterKind[] = [],
+  stdin?: Readable,
 ): Promise<Manifests> {
   const cluster = { kinds, interner: new Interner() };
   const files = new Map<string, LoadedFile>();
-  for (const [file, failure] of await listFiles(path)) {
-    files.set(file, failure === undefined ? await load(file, cluster) : failed(file, failure));
+  for (const path of paths) {
+    if (path === "-" && stdin !== undefined) {
+      const text = (await buffer(stdin)).toString();
+      files.set(path, await loadText(path, text, undefined, Date.now(), cluster));
+      continue;
+    }
+    for (const [file, failure] of await listFiles(path)) {
+      files.set(file, failure === undefined ? await load(file, cluster) : failed(file, failure));
+    }
   }
   const { events, problems } = new ObjectTable().update(files);
   const records = events.flatMap((event) => (event.type === "upsert" ? event.record : []));

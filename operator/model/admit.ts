@@ -13,6 +13,7 @@ import type { XdpPolicyManifest } from "./generated/xdp-policy.js";
 import { type Identity, identify, isKind, type Kind } from "./identify.js";
 import type { Interner } from "./interner.js";
 import { CLUSTER_PROJECTIONS, type ClusterKind } from "./project-cluster.js";
+import { unknownFields } from "./network-policy-fields.js";
 import { projectCidrSet } from "./project-cidr-set.js";
 import { projectNode } from "./project-node.js";
 import { projectPolicy } from "./project-policy.js";
@@ -94,6 +95,7 @@ function draftOf(
   cluster: ClusterKinds | undefined,
 ): Draft<ObjectRecord | ClusterRecord> | undefined {
   if (isKind(kind)) return project(kind, value, nowMs, findings);
+  if (kind === "NetworkPolicy") findings.push(...unknownFields(value));
   return cluster && CLUSTER_PROJECTIONS[kind](value, { findings, interner: cluster.interner });
 }
 
@@ -228,12 +230,13 @@ function digest(kind: Kind | ClusterKind, value: unknown): string {
 /** What a Node's record is made from. */
 function nodeContent(value: unknown): unknown {
   const { metadata, spec, status } = value as {
-    metadata: { labels?: unknown; deletionTimestamp?: unknown };
+    metadata: { labels?: unknown; creationTimestamp?: unknown; deletionTimestamp?: unknown };
     spec?: { podCIDR?: unknown; podCIDRs?: unknown; taints?: unknown };
     status?: { addresses?: unknown };
   };
   return [
     metadata.labels,
+    metadata.creationTimestamp,
     metadata.deletionTimestamp,
     spec?.podCIDR,
     spec?.podCIDRs,

@@ -17,7 +17,7 @@ export interface Guest {
 }
 
 /** Everything a boot may take; a kernel that hangs is ended with its emulator. */
-const BOOT_MS = 40_000;
+const BOOT_MS = 120_000;
 const MEMORY_MIB = 1024;
 
 const PROLOGUE = [

@@ -18,8 +18,12 @@ const senders = new Map<string, Promise<UdpSocket>>();
 const streams = new Map<string, { sent: number; readonly timer: NodeJS.Timeout }>();
 const connections = new Map<string, { readonly socket: Socket; text: string }>();
 const servers = new Map<number, Server>();
+const held: Held[] = [];
+const sunk = new Map<number, number>();
+const pouring: Socket[] = [];
 const requests = { sent: 0, succeeded: 0, failures: [] as string[] };
 let browsing: NodeJS.Timeout | undefined;
+let lastCaller = "";
 
 const answers: Answers = {
   listen: ({ port }) =>
@@ -83,7 +87,10 @@ const answers: Answers = {
   },
   serveTcp: ({ port }) =>
     new Promise((resolve) => {
-      const server = createServer((socket) => keep(`accepted ${socket.remotePort}`, socket));
+      const server = createServer((socket) => {
+        lastCaller = (socket.remoteAddress ?? "").replace("::ffff:", "");
+        keep(`accepted ${socket.remotePort}`, socket);
+      });
       servers.set(port, server);
       server.listen(port, () => resolve(undefined));
     }),
@@ -112,11 +119,162 @@ const answers: Answers = {
       socket.once("connect", () => end("open"));
       socket.on("error", () => end("refused"));
     }),
+  async serveWho({ port }) {
+    const udp = createSocket({ type: "udp6", ipv6Only: false });
+    udp.on("message", (_, { address, port: from }) => {
+      udp.send(plain(address), from, address);
+    });
+    await new Promise<void>((resolve) => udp.bind(port, resolve));
+    const tcp = createServer({ allowHalfOpen: true }, (socket) => {
+      const chunks: Buffer[] = [];
+      socket.on("data", (chunk) => void chunks.push(chunk));
+      socket.on("error", () => undefined);
+      socket.on("end", () =>
+        socket.end(Buffer.concat([...chunks, Buffer.from(plain(socket.remoteAddress ?? ""))])),
+      );
+    });
+    await new Promise<void>((resolve) => tcp.listen(port, resolve));
+  },
+  askWho: ({ protocol, to, port, bytes = 0, timeoutMs }) =>
+    protocol === "tcp" ? whoByTcp(to, port, bytes, timeoutMs) : whoByUdp(to, port, timeoutMs),
   tellTcp({ name, text }) {
     connections.get(name)?.socket.write(text);
   },
+  lastCaller: () => {
+    const caller = lastCaller;
+    lastCaller = "";
+    return caller;
+  },
   heardTcp: ({ name }) => connections.get(name)?.text ?? "",
+  echoTcp: ({ port }) => serve(port, (socket) => void socket.pipe(socket)),
+  async holdTcp({ to, port, count }) {
+    /* A server's queue of those that it has not accepted yet is not endless. */
+    const atOnce = 100;
+    for (let opened = 0; opened < count; opened += atOnce) {
+      const wave = Array.from({ length: Math.min(atOnce, count - opened) }, () => hold(to, port));
+      held.push(...(await Promise.all(wave)));
+    }
+  },
+  async rollCall({ timeoutMs }) {
+    const open = held.filter(({ isEnded }) => !isEnded);
+    const answered = await Promise.all(open.map((one) => ask(one, timeoutMs)));
+    const count = answered.filter(Boolean).length;
+    const ended = held.filter(({ isEnded }) => isEnded).length;
+    return { answered: count, silent: held.length - count - ended, ended };
+  },
+  sinkTcp({ port }) {
+    sunk.set(port, 0);
+    return serve(port, (socket) =>
+      socket.on("data", ({ length }) => sunk.set(port, sunk.get(port)! + length)),
+    );
+  },
+  sunkTcp: ({ port }) => ({ bytes: sunk.get(port) ?? 0, atMs: performance.now() }),
+  pourTcp({ to, port, flows }) {
+    const chunk = Buffer.alloc(65_536);
+    for (let flow = 0; flow < flows; flow++) {
+      const socket = connect({ host: to, port });
+      const fill = () => {
+        while (socket.write(chunk));
+      };
+      socket.on("connect", fill);
+      socket.on("drain", fill);
+      socket.on("error", () => undefined);
+      pouring.push(socket);
+    }
+  },
+  endPouring() {
+    for (const socket of pouring.splice(0)) socket.destroy();
+  },
 };
+
+/** A connection whose other end sends back what comes. */
+interface Held {
+  readonly socket: Socket;
+  isEnded: boolean;
+  asked: number;
+  /** Called with what came. */
+  onAnswer: ((text: string) => void) | undefined;
+}
+
+function hold(to: string, port: number): Promise<Held> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: to, port, noDelay: true });
+    const one: Held = { socket, isEnded: false, asked: 0, onAnswer: undefined };
+    socket.once("connect", () => resolve(one));
+    socket.once("error", reject);
+    socket.on("close", () => void (one.isEnded = true));
+    socket.on("data", (data) => one.onAnswer?.(data.toString()));
+  });
+}
+
+/** @returns whether the answer came in time */
+function ask(one: Held, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const question = `${++one.asked};`;
+    let came = "";
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    one.onAnswer = (text) => {
+      came += text;
+      if (!came.endsWith(question)) return;
+      clearTimeout(timer);
+      resolve(true);
+    };
+    one.socket.write(question);
+  });
+}
+
+function serve(port: number, take: (socket: Socket) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      take(socket);
+    });
+    server.listen({ port, backlog: 4096 }, () => resolve());
+  });
+}
+
+/** Without the form of an IPv4 address that IPv6 sockets have. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:/, "");
+}
+
+/** Every byte has its place in what is sent, so nothing is lost or swapped when it comes back the same. */
+function whoByTcp(host: string, port: number, bytes: number, timeoutMs: number): Promise<string> {
+  const sent = Buffer.from(Uint8Array.from({ length: bytes }, (_, at) => at ^ (at >> 8)));
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    const socket = connect({ host, port }, () => socket.end(sent));
+    const end = (answer: string) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => end("silent"), timeoutMs);
+    socket.on("data", (chunk) => void chunks.push(chunk));
+    socket.on("error", ({ message }) => end(message));
+    socket.on("end", () => {
+      const all = Buffer.concat(chunks);
+      const isSame = all.subarray(0, bytes).equals(sent);
+      end(isSame ? all.subarray(bytes).toString() : `${all.length} bytes that were not sent`);
+    });
+  });
+}
+
+function whoByUdp(to: string, port: number, timeoutMs: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
+    const end = (answer: string) => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => end("silent"), timeoutMs);
+    socket.on("error", ({ message }) => end(message));
+    socket.on("message", (message) => end(message.toString()));
+    /* Connected: an answer from another address does not count, and an error comes through. */
+    socket.connect(port, to, () => socket.send("who"));
+  });
+}
 
 function count(socket: UdpSocket): void {
   socket.on("message", (message) => {

@@ -114,6 +114,11 @@ class PaperEngine {
     }
   }
 
+  /** It has no pod network. */
+  podPolicies(): undefined {
+    return undefined;
+  }
+
   status(): EngineStatus {
     const { interfaces, tables, layout, version, startedAt, pinFolder } = fixture;
     return {
