@@ -58,7 +58,7 @@ export function joinEndpoints(
   slices: Iterable<EndpointSliceRecord>,
   node: ServiceNode,
 ): readonly Backend[] {
-  const found = new Map<string, Backend>();
+  const found = new Map<number | string, Backend>();
   const words = family === 4 ? 1 : 4;
   for (const slice of slices) {
     if (slice.family !== family || slice.isExcluded) continue;
@@ -74,7 +74,8 @@ export function joinEndpoints(
         zoneHints: slice.zoneHints?.[index] ?? NONE,
         nodeHints: slice.nodeHints?.[index] ?? NONE,
       };
-      const key = `${address.join(".")}:${port}`;
+      // 48 bits.
+      const key = family === 4 ? address[0]! * 65_536 + port : `${address.join(".")}:${port}`;
       const first = found.get(key);
       if (first === undefined || (backend.isLocal && !first.isLocal)) found.set(key, backend);
     }

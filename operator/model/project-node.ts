@@ -23,7 +23,7 @@ export function projectNode(manifest: unknown, { findings }: Projection): Draft<
     labels: projectLabels(fieldOf(metadata, "labels") ?? {}, findings),
     addresses: projectAddresses(listed, ADDRESS_TYPES, findings),
     internalAddresses: projectAddresses(listed, [INTERNAL], []),
-    createdAtMs: readTime(fieldOf(metadata, "creationTimestamp")),
+    createdAtMs: readCreation(manifest),
     podCidrs: projectPodCidrs(spec, findings),
     isLeaving:
       (fieldOf(metadata, "deletionTimestamp") ?? undefined) !== undefined || isToBeDeleted(spec),
@@ -47,6 +47,11 @@ function projectLabels(labels: unknown, findings: Finding[]): Record<string, str
       return false;
     }),
   );
+}
+
+/** When the API server made the object: milliseconds since the epoch, 0 where a manifest does not say. */
+export function readCreation(manifest: unknown): number {
+  return readTime(fieldOf(fieldOf(manifest, "metadata"), "creationTimestamp"));
 }
 
 /** @param value a text, or the seconds that the API server's messages hold */

@@ -29,7 +29,7 @@ const fieldsOf = (yaml: string) => {
 describe("a Service", () => {
   it("gives all that decides how it is served", () => {
     const { draft, problems } = project(`
-metadata: {name: web, namespace: shop, labels: {app: web}, annotations: {sluice.dev/forward: tunnel, service.kubernetes.io/topology-mode: Auto, a: b}}
+metadata: {name: web, namespace: shop, creationTimestamp: "2026-01-01T00:00:00Z", labels: {app: web}, annotations: {sluice.dev/forward: tunnel, service.kubernetes.io/topology-mode: Auto, a: b}}
 spec:
   type: LoadBalancer
   clusterIP: 10.96.0.10
@@ -59,6 +59,7 @@ status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {ip: 192.0.2.2, ipMode: VIP},
       kind: "Service",
       namespace: "shop",
       name: "web",
+      createdAtMs: Date.UTC(2026, 0, 1),
       type: "LoadBalancer",
       isExcluded: false,
       isHeadless: false,
@@ -89,6 +90,7 @@ status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {ip: 192.0.2.2, ipMode: VIP},
       kind: "Service",
       namespace: "default",
       name: "a",
+      createdAtMs: 0,
       type: "ClusterIP",
       isExcluded: false,
       isHeadless: false,

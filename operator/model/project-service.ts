@@ -12,6 +12,7 @@ import {
 } from "./cluster-projection.js";
 import { JsonReader } from "./json-reader.js";
 import { readLooseAddress } from "./loose-cidr.js";
+import { readCreation } from "./project-node.js";
 import type { Draft } from "./projection.js";
 import type { Cidr } from "./records.js";
 import type { AddressPair } from "./records-pod.js";
@@ -43,6 +44,7 @@ export function projectService(
     kind: "Service",
     namespace,
     name,
+    createdAtMs: readCreation(manifest),
     type,
     isExcluded: isExcluded(metadata),
     isHeadless,

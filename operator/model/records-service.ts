@@ -21,6 +21,8 @@ export interface ServiceRecord extends AddressPair {
   readonly namespace: string;
   readonly name: string;
   readonly origin: Origin;
+  /** Milliseconds since the epoch; 0: unknown. Of two that claim one address the older has it. */
+  readonly createdAtMs: number;
   readonly type: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
   /** By its labels another proxy's, or to be left alone: not to be served. */
   readonly isExcluded: boolean;

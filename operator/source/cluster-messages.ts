@@ -17,7 +17,7 @@ const LoadBalancerIngress = message({
 
 /** core/v1 */
 export const Service = message({
-  metadata: [1, ObjectMeta],
+  metadata: [1, AgedObjectMeta],
   spec: [
     2,
     message({

@@ -196,8 +196,10 @@ describe("what is told of the API server's own objects", () => {
       externalIPs,
       loadBalancerIPs,
       sourceRanges,
+      createdAtMs,
       ...rest
     } = told;
+    assert.ok(createdAtMs > Date.UTC(2020, 0, 1));
     assert.equal(ipv6?.high, 0xfd00_0010_0096_0000n);
     assert.ok(healthCheckNodePort >= 30_000);
     const [port] = ports;
