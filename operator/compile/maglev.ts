@@ -8,19 +8,26 @@ export interface MaglevBackend {
   readonly weight?: number;
 }
 
-/** Slots for each backend: the larger, the less of the others moves when one leaves. */
-const SLOTS_PER_BACKEND = 100;
-/** So that a table rarely gets another size, which moves everything: each is about the double of the one before. */
+/** Slots for each backend, at least. */
+const SLOTS = 100;
+/** While there are few backends they have this many: then 1 % of the others moves when one of 100 leaves, not 1.6 %. */
+const SLOTS_OF_FEW = 300;
+const SIZE_OF_FEW = 60_000;
+/** Primes, each about √2 of the one before: a table rarely gets another size, which moves everything. */
 const SIZES: readonly number[] = [
-  101, 211, 401, 809, 1601, 3203, 6421, 12_809, 25_601, 51_203, 102_407, 204_803, 409_609, 819_229,
-  1_638_431, 3_276_803, 6_553_621,
+  101, 151, 211, 307, 431, 601, 853, 1201, 1699, 2411, 3407, 4801, 6791, 9601, 13_577, 19_207,
+  27_179, 38_431, 54_311, 76_801, 108_631, 153_607, 217_229, 307_201, 434_459, 614_413, 868_909,
+  1_228_837, 1_737_793, 2_457_607, 3_475_579, 4_915_217, 6_951_143, 9_830_413, 13_902_289,
+  19_660_807,
 ];
 const OFFSET_SEED = 0x9747b28c;
 const SKIP_SEED = 0x85ebca6b;
 
 /** The prime of the ladder that a table of so many backends has; undefined: too many for any. */
 export function maglevSize(count: number): number | undefined {
-  return SIZES.find((size) => size >= count * SLOTS_PER_BACKEND);
+  if (count === 1) return SIZES[0];
+  const wanted = Math.max(count * SLOTS, Math.min(count * SLOTS_OF_FEW, SIZE_OF_FEW));
+  return SIZES.find((size) => size >= wanted);
 }
 
 /**

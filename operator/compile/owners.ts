@@ -30,6 +30,8 @@ export class Owners<Key, Owner extends object> {
   /** Whether somebody else has it. */
   hasOther(key: Key, owner: Owner): boolean {
     const owners = this.#owners.get(key);
-    return owners !== undefined && owners !== owner && !(owners instanceof Set && owners.size === 0);
+    return (
+      owners !== undefined && owners !== owner && !(owners instanceof Set && owners.size === 0)
+    );
   }
 }

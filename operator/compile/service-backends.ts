@@ -69,14 +69,13 @@ export function matchBackends(
     const isKnown = next < before.length && table.compare(before[next]!, address, number) === 0;
     const id = isKnown ? before[next++]! : takeId();
     const value = { service, address, port: number, flags };
-    const write: ServiceWrite = { table: "backends", id, value };
-    if (!isKnown) {
-      table.set(id, address, number, flags);
-      early.push(write);
-    } else if (table.flags(id) !== flags) {
-      changed.push({ id, value });
-      ((table.flags(id) & ~flags) === 0 ? early : late).push(write);
+    const old = isKnown ? table.flags(id) : 0;
+    if (!isKnown) table.set(id, address, number, flags);
+    else if (old !== flags) changed.push({ id, value });
+    if ((flags & ~old) !== 0) {
+      early.push({ table: "backends", id, value: { ...value, flags: flags | old } });
     }
+    if ((old & ~flags) !== 0) late.push({ table: "backends", id, value });
     ids.push(id);
     if (isCluster) cluster.push(id);
     if (isLocal) local.push(id);

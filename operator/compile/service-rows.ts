@@ -12,12 +12,7 @@ import { type Claimant, familiesOf, type ServiceClaims } from "./service-claims.
 import { type Backend, chooseBackends, joinEndpoints } from "./service-endpoints.js";
 import { compileFrontends, type FrontendRow } from "./service-frontends.js";
 import type { ServicePlace } from "./service-place.js";
-import {
-  type FrontendKind,
-  frontendVerdict,
-  neededLists,
-  type Sender,
-} from "./service-verdict.js";
+import { type FrontendKind, frontendVerdict, neededLists, type Sender } from "./service-verdict.js";
 
 /** One port of a Service in one IP family: what the kernel knows as a service. */
 export interface ServicePortRows {
