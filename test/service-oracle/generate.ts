@@ -45,7 +45,7 @@ export function generateCase(seed: number, index: number, packets: number): Serv
 
 export function generateWorld(random: Random): World {
   const services = unique(random.list(1, 4, () => generateService(random)));
-  const slices = unique(random.list(1, 6, (index) => generateSlice(random, services, index)));
+  const slices = unique(random.list(2, 9, (index) => generateSlice(random, services, index)));
   return { node: generateNode(random), services, slices };
 }
 
@@ -112,21 +112,21 @@ function generateNode(random: Random): NodeSetup {
 function generateService(random: Random): ServiceManifest {
   const policy = () => random.weighted<"Cluster" | "Local">([1, "Cluster"], [1, "Local"]);
   const type = random.weighted<"ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName">(
-    [3, "ClusterIP"],
-    [3, "NodePort"],
-    [6, "LoadBalancer"],
+    [5, "ClusterIP"],
+    [7, "NodePort"],
+    [12, "LoadBalancer"],
     [1, "ExternalName"],
   );
   const number = random.between(1, 4);
   const clusterIPs = random.weighted<readonly string[]>(
-    [4, [clusterV4(number)]],
-    [4, [clusterV4(number), clusterV6(number)]],
-    [1, [clusterV6(number)]],
-    [1, [`172.30.0.00${number}`]],
+    [8, [clusterV4(number)]],
+    [12, [clusterV4(number), clusterV6(number)]],
+    [3, [clusterV6(number)]],
+    [2, [`172.30.0.00${number}`]],
     [1, ["None"]],
   );
   const label = random.weighted<string | undefined>(
-    [12, undefined],
+    [30, undefined],
     [1, "service.kubernetes.io/service-proxy-name"],
     [1, "service.kubernetes.io/headless"],
   );
@@ -239,9 +239,9 @@ function generateSlice(
       },
     },
     addressType,
-    ports: PORT_NAMES.filter(() => random.chance(0.7)).flatMap((name) =>
-      PROTOCOLS.filter(() => random.chance(0.7)).map((protocol) => {
-        const port = random.weighted([5, 8080], [3, 9090], [1, 0]);
+    ports: PORT_NAMES.filter(() => random.chance(0.9)).flatMap((name) =>
+      PROTOCOLS.filter(() => random.chance(0.9)).map((protocol) => {
+        const port = random.weighted([8, 8080], [4, 9090], [1, 0]);
         return { name, protocol, port };
       }),
     ),
@@ -295,14 +295,15 @@ export function aim(random: Random, { services }: World): Packet {
     ...(status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []),
   ];
   const cluster = (spec.clusterIPs ?? []).filter((text) => text !== "None");
-  const nodePort = "nodePort" in port && port.nodePort ? port.nodePort : 30_080;
+  const nodePort = "nodePort" in port ? port.nodePort : undefined;
+  const toCluster = [cluster.length > 0 ? random.pick(cluster) : clusterV4(1), port.port] as const;
   const [destination, number] = random.weighted<readonly [string, number]>(
-    [5, [cluster.length > 0 ? random.pick(cluster) : clusterV4(1), port.port]],
-    [7, [external.length > 0 ? random.pick(external) : random.pick(VIPS), port.port]],
-    [4, [random.pick(OWN), nodePort]],
-    [1, [random.pick(OTHER_NODES), nodePort]],
+    [5, toCluster],
+    [7, external.length > 0 ? [random.pick(external), port.port] : toCluster],
+    [5, nodePort === undefined ? toCluster : [random.pick(OWN), nodePort]],
+    [1, [random.pick([...OTHER_NODES, ...OWN, ...VIPS]), nodePort ?? 30_080]],
     [1, [random.pick([clusterV4(200), clusterV6(200), podV4(1), OUTSIDE[0]]), port.port]],
-    [1, [cluster.length > 0 ? random.pick(cluster) : clusterV4(2), random.pick(PORTS)]],
+    [1, [toCluster[0], random.pick(PORTS)]],
   );
   const isSix = destination.includes(":");
   const sources = [
