@@ -27,6 +27,9 @@ export interface MatchedBackends {
   readonly late: readonly ServiceWrite[];
 }
 
+/** What packets are sent by; the other flags are for people. */
+const DECISIVE = BACKEND_PRESENT | BACKEND_USABLE | BACKEND_IN_CLUSTER | BACKEND_IN_LOCAL;
+
 /**
  * Gives endpoints the numbers they had, and new ones to new endpoints. Both are in order, so one pass is enough. New ones are
  * written into the table at once: nothing leads to them yet.
@@ -72,10 +75,11 @@ export function matchBackends(
     const old = isKnown ? table.flags(id) : 0;
     if (!isKnown) table.set(id, address, number, flags);
     else if (old !== flags) changed.push({ id, value });
-    if ((flags & ~old) !== 0) {
+    const [gained, lost] = [flags & ~old, old & ~flags];
+    if ((gained & DECISIVE) !== 0 || (gained !== 0 && lost === 0)) {
       early.push({ table: "backends", id, value: { ...value, flags: flags | old } });
     }
-    if ((old & ~flags) !== 0) late.push({ table: "backends", id, value });
+    if (lost !== 0) late.push({ table: "backends", id, value });
     ids.push(id);
     if (isCluster) cluster.push(id);
     if (isLocal) local.push(id);
