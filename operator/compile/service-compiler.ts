@@ -13,6 +13,8 @@ export interface ServiceUpdate {
   readonly writes: readonly ServiceWrite[];
   /** To be given back a grace period after the last write. */
   readonly retired: Retired;
+  /** Services that wait for the next update. */
+  readonly waiting: number;
 }
 
 /**
@@ -27,6 +29,8 @@ export class ServiceCompiler {
   readonly #health = new Map<string, HealthCheck>();
   /** Those that the tables have no room for; what they were before is in force. */
   readonly #refused = new Set<string>();
+  /** Services to compile, in this order. */
+  readonly #pending = new Set<string>();
   #place: ServicePlace;
   /** Of the node and not of a Service. */
   readonly #nodePortAddresses = new Map<string, Cidr>();
@@ -49,8 +53,12 @@ export class ServiceCompiler {
     }
   }
 
-  /** All that changed since the last call. */
-  update(): ServiceUpdate {
+  /**
+   * What changed since the last call.
+   *
+   * @param most Services in one update: with thousands of them the caller wants to do other things in between
+   */
+  update(most = Number.POSITIVE_INFINITY): ServiceUpdate {
     const batch = new ServiceBatch();
     const place = this.#place;
     for (const cidr of difference(this.#nodePortAddresses, place.nodePortAddresses)) {
@@ -62,8 +70,15 @@ export class ServiceCompiler {
     )) {
       batch.prepare({ table: "serviceRanges", cidr, present });
     }
-    for (const key of this.#dirtyServices()) this.#compile(key, batch);
-    return { writes: batch.writes(), retired: batch.retired };
+    this.#takeDirty();
+    let left = most;
+    for (const key of this.#pending) {
+      if (left-- <= 0) break;
+      this.#pending.delete(key);
+      this.#compile(key, batch);
+    }
+    const { retired } = batch;
+    return { writes: batch.writes(), retired, waiting: this.#pending.size };
   }
 
   /** Gives back what an update retired, a grace period after its writes; Services that did not fit get another chance. */
@@ -86,15 +101,18 @@ export class ServiceCompiler {
   }
 
   /** With those whose addresses others gained or lost. Those that are gone come first: they make room. */
-  #dirtyServices(): readonly string[] {
-    const dirty = new Set(this.index.takeDirty());
-    const touched = new Set<string>();
+  #takeDirty(): void {
+    const dirty = this.index.takeDirty();
+    if (dirty.length === 0) return;
+    const touched = new Set([...this.#pending, ...dirty]);
     for (const key of dirty) {
       this.#claims.set(key, this.index.service(key), (other) => touched.add(other));
     }
-    const all = [...new Set([...dirty, ...touched])].sort();
+    this.#pending.clear();
     const isGone = (key: string) => this.#claims.get(key) === undefined;
-    return [...all.filter(isGone), ...all.filter((key) => !isGone(key))];
+    const all = [...touched].sort();
+    for (const key of all) if (isGone(key)) this.#pending.add(key);
+    for (const key of all) if (!isGone(key)) this.#pending.add(key);
   }
 
   #compile(key: string, batch: ServiceBatch): void {

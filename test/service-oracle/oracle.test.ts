@@ -25,7 +25,8 @@ describe("random services, slices, nodes and packets", () => {
       const subject = new CompiledServices(world);
       for (let step = 0; step < 12; step++) {
         world = generateLater(random, world);
-        subject.load(world);
+        // Also in several updates of a few Services.
+        subject.load(world, random.between(1, 3));
         for (let count = 0; count < 15; count++) {
           const packet = aim(random, world);
           const why = `world ${index}, step ${step}, ${JSON.stringify(packet)}`;

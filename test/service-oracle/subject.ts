@@ -64,14 +64,19 @@ export class CompiledServices {
     this.load(world);
   }
 
-  load(world: World): void {
-    const { writes, retired } = this.change(world);
-    this.kernel.apply(writes);
-    this.kernel.apply(this.compiler.reclaim(retired));
+  /** @param most Services in one update */
+  load(world: World, most?: number): void {
+    let update = this.change(world, most);
+    for (;;) {
+      this.kernel.apply(update.writes);
+      this.kernel.apply(this.compiler.reclaim(update.retired));
+      if (update.waiting === 0) return;
+      update = this.compiler.update(most);
+    }
   }
 
   /** The update that leads to a world; not written yet. */
-  change(world: World): ServiceUpdate {
+  change(world: World, most?: number): ServiceUpdate {
     const { index } = this.compiler;
     const before = this.#world;
     this.#world = world;
@@ -86,7 +91,7 @@ export class CompiledServices {
       const manifest = slices.get(key);
       index.setSlice(key, manifest && this.#draft<EndpointSliceRecord>("EndpointSlice", manifest));
     }
-    return this.compiler.update();
+    return this.compiler.update(most);
   }
 
   judge(packet: Packet): Answer {
