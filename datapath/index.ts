@@ -80,7 +80,14 @@ export {
   listInterfaces,
 } from "./netlink.js";
 export type { CreateVethOptions, LinkChange, VethEndOptions } from "./netlink-links.js";
-export { changeLink, createVeth, deleteLink, setLinkDown, setLinkUp } from "./netlink-links.js";
+export {
+  changeLink,
+  createVeth,
+  deleteLink,
+  deleteLinkAside,
+  setLinkDown,
+  setLinkUp,
+} from "./netlink-links.js";
 export type { CreateVxlanOptions, DontFragment, VxlanDevice } from "./netlink-vxlan.js";
 export { createVxlan, readVxlan } from "./netlink-vxlan.js";
 export type { InterfaceAddress, NewAddress, ScopeName } from "./netlink-addresses.js";

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { datapathError } from "./errors.js";
 
@@ -101,17 +102,18 @@ export interface EncodedAddress {
 
 /** @throws SluiceError SLUICE_BAD_VALUE unless it is one address, without prefix and zone */
 export function encodeAddress(address: string): EncodedAddress {
-  const isV4 = ipaddr.IPv4.isValidFourPartDecimal(address);
-  if (!isV4 && (address.includes("%") || !ipaddr.IPv6.isValid(address))) {
+  const version = isIP(address);
+  if (version === 0 || address.includes("%")) {
     throw bad(
       `${JSON.stringify(address)} is no IP address`,
       "Write it like 192.0.2.1 or 2001:db8::1, without a prefix length",
     );
   }
-  const bytes = Buffer.from(ipaddr.parse(address).toByteArray());
-  return isV4
-    ? { family: Family.inet, bytes, bits: 32 }
-    : { family: Family.inet6, bytes, bits: 128 };
+  if (version === 4) {
+    return { family: Family.inet, bytes: Buffer.from(address.split(".").map(Number)), bits: 32 };
+  }
+  const bytes = Buffer.from(ipaddr.IPv6.parse(address).toByteArray());
+  return { family: Family.inet6, bytes, bits: 128 };
 }
 
 /** A range of addresses as the kernel takes it. */
@@ -126,8 +128,8 @@ export function encodePrefix(cidr: string): EncodedPrefix {
   if (!/^\d{1,3}$/.test(length) || Number(length) > encoded.bits || rest.length > 0) {
     throw bad(`${JSON.stringify(cidr)} is no range of addresses`, "Write it like 192.0.2.0/24");
   }
-  const network = (encoded.bits === 32 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(cidr);
-  if (!Buffer.from(network.toByteArray()).equals(encoded.bytes)) {
+  if (hasBitsBehind(encoded.bytes, Number(length))) {
+    const network = (encoded.bits === 32 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(cidr);
     throw bad(
       `${cidr} has bits set behind its prefix`,
       `Write ${network.toString()}/${length}, or a longer prefix`,
@@ -136,7 +138,16 @@ export function encodePrefix(cidr: string): EncodedPrefix {
   return { ...encoded, length: Number(length) };
 }
 
+function hasBitsBehind(bytes: Buffer, length: number): boolean {
+  return bytes.some((byte, index) => {
+    const inPrefix = Math.min(Math.max(length - index * 8, 0), 8);
+    return (byte & (0xff >> inPrefix)) !== 0;
+  });
+}
+
 export function formatAddress(bytes: Buffer): string {
+  // Dumps have thousands of them.
+  if (bytes.length === 4) return bytes.join(".");
   return ipaddr.fromByteArray([...bytes]).toString();
 }
 

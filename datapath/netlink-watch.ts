@@ -21,6 +21,9 @@ const Group = {
 /** Room for what happens while the event loop is busy: 10,000 routes and more. */
 const receiveBufferBytes = 4 << 20;
 
+/** Each of them is a call to the kernel. */
+const messagesPerTurn = 100;
+
 /** What happened to the interfaces of a network namespace. */
 export type InterfaceEvent =
   | { readonly type: "changed"; readonly interface: NetworkInterface }
@@ -72,7 +75,7 @@ export type RoutingEvent =
  */
 export function watchRouting(onEvent: (event: RoutingEvent) => void): InterfaceWatch {
   const groups = Object.values(Group).reduce((all, one) => all | one, 0);
-  return watch(groups, (message) => {
+  const tell = (message: NetlinkMessage | undefined) => {
     if (message === undefined) {
       onEvent({ type: "overrun" });
       return;
@@ -96,30 +99,37 @@ export function watchRouting(onEvent: (event: RoutingEvent) => void): InterfaceW
         break;
       default:
     }
-  });
+  };
+  return watch(groups, tell, receiveBufferBytes);
 }
 
 /** @param onMessage undefined: some are lost */
 function watch(
   groups: number,
   onMessage: (message: NetlinkMessage | undefined) => void,
+  bufferBytes?: number,
 ): InterfaceWatch {
   const fd = openNetlink(groups, false);
-  enlargeReceiveBuffer(fd, receiveBufferBytes);
+  if (bufferBytes !== undefined) enlargeReceiveBuffer(fd, bufferBytes);
   let isOpen = true;
   const start = () =>
     koffi.node.poll(fd, { readable: true }, () => {
-      const messages = receive(fd);
-      if (messages === undefined) {
-        // libuv takes the error for the end of the socket, and polls it no more.
-        poll.close();
-        poll = start();
-        onMessage(undefined);
-      }
-      for (const message of messages ?? []) {
-        // A handler may close the watch half way through.
+      // A handler may close the watch half way through.
+      for (let count = 0; count < messagesPerTurn; count++) {
         if (!isOpen) return;
-        onMessage(message);
+        const messages = receive(fd);
+        if (messages === undefined) {
+          // libuv takes the error for the end of the socket, and polls it no more.
+          poll.close();
+          poll = start();
+          onMessage(undefined);
+        } else if (messages.length === 0) {
+          return;
+        }
+        for (const message of messages ?? []) {
+          if (!isOpen) return;
+          onMessage(message);
+        }
       }
     });
   let poll = start();

@@ -216,7 +216,6 @@ static __always_inline bool settle(struct packet *packet, enum verdict verdict, 
 static __always_inline bool judge_sent(struct __sk_buff *skb, struct packet *packet,
 				       const struct pod_interface *pod, bool tracing)
 {
-	struct pod_key key = {};
 	enum reason reason;
 
 	if (!is_own_mac(skb, pod))
@@ -232,9 +231,7 @@ static __always_inline bool judge_sent(struct __sk_buff *skb, struct packet *pac
 		return settle(packet, VERDICT_DROP, REASON_SPOOFED);
 
 	active_generation(packet);
-	key.family = packet->family;
-	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
-	if (has_host_ports(&key) && skb->pkt_type == PACKET_HOST && translate_forth(skb, packet) == SPOILT)
+	if (goes_to_host_ports(packet) && skb->pkt_type == PACKET_HOST && translate_forth(skb, packet) == SPOILT)
 		return settle(packet, VERDICT_DROP, REASON_TRANSLATION);
 	/* A pod may always talk to itself. */
 	if (packet->traits & TRAIT_SAME_ADDRESS) {

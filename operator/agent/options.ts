@@ -19,11 +19,11 @@ import {
   readNumber,
 } from "./option-values.js";
 import {
-  addPodRoutingOptions,
+  addPodNetworkOptions,
   type PodRoutingOptions,
   type RawPodRoutingOptions,
   resolvePodRouting,
-} from "./pod-routing-options.js";
+} from "./pod-network-options.js";
 
 export interface AgentOptions {
   readonly engine: EngineOptions;
@@ -132,45 +132,16 @@ export function createAgentCommand(): Command {
       option("--node-labels <k=v,…>", "labels of this node, for the policies' nodeSelector")
         .argParser(readLabels)
         .default({}, "none"),
-    )
-    .addOption(
-      option(
-        "--pod-network [enabled]",
-        "give this node's pods their network, and keep NetworkPolicies and ClusterNetworkPolicies in force",
-      )
-        .argParser(readBoolean)
-        .preset("true")
-        .default(false),
-    )
-    .addOption(
-      option(
-        "--cni-bin-dir <folder>",
-        "with --pod-network: where the CNI plugin is installed, on most nodes /opt/cni/bin",
-      ),
-    )
-    .addOption(
-      option(
-        "--cni-conf-dir <folder>",
-        "with --pod-network: where the network configuration is written when pods can be attached, " +
-          "on most nodes /etc/cni/net.d",
-      ),
-    )
-    .addOption(
-      option(
-        "--sysctl-dir <folder>",
-        "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
-          "but for a mount of its own",
-      ).default("/proc/sys"),
     );
-  return addPodRoutingOptions(command, option)
+  return addPodNetworkOptions(command, option)
     .addOption(
       option(
         "--flows <n>",
-        "with --pod-network: flows of pods that there is room for, 240 bytes each; a table that is there " +
+        "with --pod-network: flows of pods that there is room for, 190 bytes each; a table that is there " +
           "keeps its size",
       )
         .argParser(readNumber(fewestFlows, mostFlows))
-        .default(undefined, "1/256 of the node's memory, 32768 to 1048576"),
+        .default(undefined, "1/512 of the node's memory, 32768 to 1048576"),
     )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")

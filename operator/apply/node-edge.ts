@@ -2,7 +2,7 @@ import type pino from "pino";
 import type { Cidr, NodeRecord } from "../model/records.js";
 import { Arrivals, arrivalInterfaces } from "./arrivals.js";
 import { HostPorts } from "./host-ports.js";
-import { ownAddresses } from "./own-addresses.js";
+import { OwnAddresses } from "./own-addresses.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { PodRoutes } from "./pod-routes.js";
@@ -20,6 +20,7 @@ export class NodeEdge {
   readonly #hostPorts: HostPorts;
   readonly #uplinks: readonly string[];
   readonly #arrivals: Arrivals;
+  readonly #own = new OwnAddresses();
   #ownAddresses: readonly Cidr[] = [];
 
   /** @throws SluiceError SLUICE_NO_BPFFS */
@@ -65,6 +66,6 @@ export class NodeEdge {
   }
 
   #readAddresses(node: NodeRecord | undefined): readonly Cidr[] {
-    return ownAddresses(this.#ownAddresses, node?.addresses ?? []);
+    return this.#own.read(node?.addresses ?? []);
   }
 }

@@ -1,24 +1,29 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type pino from "pino";
-import { type InterfaceWatch, lookUpRoute, watchRouting } from "../../datapath/index.js";
 import type { PodRoutingState } from "../api/engine.js";
 import { compileMasquerade } from "../compile/masquerade.js";
 import { compileNodePaths, type NodePaths } from "../compile/node-paths.js";
-import { tunnelMac } from "../compile/node-texts.js";
 import {
   compileRouteRows,
   type PodRoute,
   type PodRouting,
   type RouteRows,
   TUNNEL_OVERHEAD_BYTES,
-  type WayOut,
 } from "../compile/route-rows.js";
 import { API_SOURCE, type Cidr, type NodeRecord, type Problem } from "../model/records.js";
 import { MasqueradeTable } from "./masquerade.js";
+import {
+  bringTunnels,
+  dropTunnels,
+  type NodeTunnels,
+  sameTunnels,
+  type TunnelDevice,
+} from "./node-tunnels.js";
+import { PathLookups } from "./path-lookups.js";
 import type { PodObjectEvent } from "./pod-objects.js";
-import { ROUTE_PROTOCOL, type RowFailure, RouteTables } from "./route-tables.js";
-import { deleteTunnelDevice, ensureTunnelAddress, ensureTunnelDevice } from "./tunnel-devices.js";
-import { readUnderlay, TUNNEL_DEVICES, type Underlay, underlayMtu } from "./underlay.js";
+import { RouteDrift } from "./route-drift.js";
+import { type RowFailure, RouteTables } from "./route-tables.js";
+import { readUnderlay, type Underlay, underlayMtu } from "./underlay.js";
 import { WakeUp } from "./wake-up.js";
 
 /** Changes within this time are applied together. */
@@ -30,9 +35,8 @@ const REREAD_MS = 60_000;
 const RETRY_MS = 10_000;
 /** Whoever loads a rule set of his own mostly flushes all others, and nobody tells at a price worth paying. */
 const NFTABLES_MS = 2000;
-/** The same with the MTU of a path: of so many nodes it is looked at each time. */
+/** The same with the MTU of paths. */
 const PATHS_MS = 1000;
-const PATHS_AT_ONCE = 100;
 
 export interface NodeRoutesOptions {
   readonly nodeName: string;
@@ -47,12 +51,6 @@ export interface NodeRoutesOptions {
   readonly onRoutes?: (routes: readonly PodRoute[]) => void;
 }
 
-interface Device {
-  readonly name: string;
-  readonly index: number;
-  readonly mtu: number;
-}
-
 /**
  * Routes between this node's pods and the rest: rows of the kernel that follow the Nodes. Nothing is written before the
  * first `synced`: until then what an earlier agent left leads on. Works in the network namespace of the thread that
@@ -63,7 +61,7 @@ export class NodeRoutes {
   readonly #log: pino.Logger;
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #tables = new RouteTables();
-  readonly #watch: InterfaceWatch;
+  readonly #drift: RouteDrift;
   readonly #timer = new WakeUp(() => this.#run());
   readonly #rereadTimer: NodeJS.Timeout;
   readonly #nftablesTimer: NodeJS.Timeout;
@@ -74,12 +72,8 @@ export class NodeRoutes {
   #mustRead = true;
   #underlay: Underlay = readUnderlay();
   #paths: NodePaths = { own: undefined, others: [], problems: [] };
-  #devices: ReadonlyMap<4 | 6, Device> = new Map();
-  /** By address; thousands of look-ups take their time. */
-  readonly #ways = new Map<string, WayOut | undefined>();
-  #nextPath = 0;
-  /** Rows removed by this process, of which the kernel has not told yet. */
-  #ownRemovals = 0;
+  #devices: NodeTunnels = new Map();
+  readonly #lookups = new PathLookups();
   readonly #masquerade = new MasqueradeTable();
   #told = "";
   #podRoutes: readonly PodRoute[] = [];
@@ -91,25 +85,10 @@ export class NodeRoutes {
   constructor(options: NodeRoutesOptions, log: pino.Logger) {
     this.#options = options;
     this.#log = log.child({ component: "routes" });
-    this.#watch = watchRouting((event) => {
-      switch (event.type) {
-        case "interfaces":
-          this.#wake(REPAIR_MS);
-          return;
-        case "route-removed":
-          if (event.protocol === ROUTE_PROTOCOL) this.#removed();
-          return;
-        case "neighbour-removed":
-          if ([...this.#devices.values()].some(({ index }) => index === event.device)) {
-            this.#removed();
-          }
-          return;
-        case "rule-removed":
-          this.#removed();
-          return;
-        case "overrun":
-          this.#repair();
-      }
+    this.#drift = new RouteDrift({
+      isOurs: (device) => [...this.#devices.values()].some(({ index }) => index === device),
+      onInterfaces: () => this.#wake(REPAIR_MS),
+      onLoss: () => this.#repair(),
     });
     this.#rereadTimer = setInterval(() => this.#repair(), REREAD_MS);
     this.#rereadTimer.unref();
@@ -178,23 +157,12 @@ export class NodeRoutes {
   /** What is in the kernel stays there. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#watch.close();
+    this.#drift.close();
     this.#timer.cancel();
     clearInterval(this.#rereadTimer);
     clearInterval(this.#nftablesTimer);
     clearInterval(this.#pathsTimer);
     await this.#running;
-  }
-
-  /** By this process or by somebody else: nobody tells whom. */
-  #removed(): void {
-    if (this.#ownRemovals > 0) this.#ownRemovals--;
-    else this.#repair();
-  }
-
-  /** What was removed is told within this time, or not at all. */
-  #forgetOwnRemovals(): void {
-    setTimeout(() => (this.#ownRemovals = 0), REPAIR_MS).unref();
   }
 
   #repair(): void {
@@ -226,29 +194,32 @@ export class NodeRoutes {
     /* With thousands of nodes each of these takes its time. */
     await turn();
     const failures: unknown[] = [];
-    const devices = this.#ensureDevices(failures);
-    if (changed(devices, this.#devices)) this.#mustRead = true;
+    const isTunnelled = routing === "vxlan";
+    const devices = isTunnelled
+      ? bringTunnels(this.#paths, underlay, this.#options, failures)
+      : new Map<4 | 6, TunnelDevice>();
+    if (!sameTunnels(devices, this.#devices)) this.#mustRead = true;
     this.#devices = devices;
     const indices = [...devices.values()].map(({ index }) => index);
     const isReading = this.#mustRead;
     this.#mustRead = false;
     if (isReading) {
-      this.#ways.clear();
+      this.#lookups.clear();
       await this.#tables.read(indices);
     }
     const rows = compileRouteRows(this.#paths, {
       routing,
       devices: Object.fromEntries([...devices].map(([family, { index }]) => [family, index])),
       ownAddresses: new Set(underlay.addresses.map(({ address }) => address)),
-      wayTo: (address) => this.#wayTo(address),
+      wayTo: (address) => this.#lookups.wayTo(address),
     });
     /* While it is not known which node this is, nothing of what an earlier agent wrote is wrong. */
     if (this.#paths.own !== undefined) {
       await turn();
-      const refused = await this.#tables.write(rows, () => this.#ownRemovals++);
-      this.#forgetOwnRemovals();
+      const refused = await this.#tables.write(rows, () => this.#drift.expectRemoval());
+      this.#drift.removalsDone();
       failures.push(...refused.map(({ error }) => error));
-      this.#deleteOtherDevices(failures);
+      dropTunnels(isTunnelled ? this.#paths : undefined, failures);
       this.#ensureMasquerade(isReading, failures);
       this.#finish(rows, refused, failures);
     } else {
@@ -282,73 +253,6 @@ export class NodeRoutes {
     this.#wake(RETRY_MS);
   }
 
-  #ensureDevices(failures: unknown[]): ReadonlyMap<4 | 6, Device> {
-    const { nodeName, routing, vxlan, sysctlFolder } = this.#options;
-    const devices = new Map<4 | 6, Device>();
-    if (routing !== "vxlan") return devices;
-    for (const family of [4, 6] as const) {
-      const tunnel = this.#paths.others.find((other) => other.tunnel?.family === family)?.tunnel;
-      if (tunnel === undefined) continue;
-      const { local } = tunnel;
-      const mtu = underlayMtu(this.#underlay, local) - TUNNEL_OVERHEAD_BYTES[family];
-      try {
-        const spec = { family, local, mtu, mac: tunnelMac(nodeName), ...vxlan };
-        const made = ensureTunnelDevice(spec, sysctlFolder);
-        devices.set(family, { name: made.name, index: made.index, mtu: made.mtu });
-        ensureTunnelAddress(made.index, this.#ownIpv4());
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    return devices;
-  }
-
-  #wayTo(address: string): WayOut | undefined {
-    if (!this.#ways.has(address)) this.#ways.set(address, lookUp(address));
-    return this.#ways.get(address);
-  }
-
-  /** What routers have told of the MTU of paths; on a shared wire there is none. */
-  #checkPaths(): void {
-    if (this.#options.routing !== "vxlan") return;
-    try {
-      const routed = [...this.#ways].filter(([, way]) => way?.gateway !== undefined);
-      if (this.#nextPath >= routed.length) this.#nextPath = 0;
-      for (const [address, way] of routed.slice(this.#nextPath, this.#nextPath + PATHS_AT_ONCE)) {
-        const now = lookUp(address);
-        this.#ways.set(address, now);
-        if (now?.mtu !== way?.mtu) this.#wake(0);
-      }
-      this.#nextPath += PATHS_AT_ONCE;
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  /** Only one that an interface has: a cloud may translate to it. */
-  #ownIpv4(): string | undefined {
-    const ipv4 = this.#paths.own?.ipv4;
-    return this.#underlay.addresses.some(({ address }) => address === ipv4) ? ipv4 : undefined;
-  }
-
-  #deleteOtherDevices(failures: unknown[]): void {
-    for (const family of [4, 6] as const) {
-      if (this.#devices.has(family)) continue;
-      const isWanted =
-        this.#options.routing === "vxlan" &&
-        this.#paths.others.some((other) => other.tunnel?.family === family);
-      if (isWanted) continue;
-      try {
-        if (deleteTunnelDevice(family)) {
-          this.#log.info({ device: TUNNEL_DEVICES[family] }, "tunnel device deleted");
-        }
-      } catch (error) {
-        /* Somebody else's is in nobody's way here. */
-        if (this.#options.routing === "vxlan") failures.push(error);
-      }
-    }
-  }
-
   #ensureMasquerade(mustRead: boolean, failures: unknown[]): void {
     const { masquerade, routing } = this.#options;
     try {
@@ -361,6 +265,15 @@ export class NodeRoutes {
       }
     } catch (error) {
       failures.push(error);
+    }
+  }
+
+  #checkPaths(): void {
+    if (this.#options.routing !== "vxlan") return;
+    try {
+      if (this.#lookups.refresh()) this.#wake(0);
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -382,20 +295,8 @@ function routingOf({ podCidrs, internalAddresses, createdAtMs }: NodeRecord): st
   return [createdAtMs, ...podCidrs.map(text), "", ...internalAddresses.map(text)].join(",");
 }
 
-function lookUp(address: string): WayOut | undefined {
-  const found = lookUpRoute(address);
-  return found?.isUnicast === true ? found : undefined;
-}
-
 function placeOf(node: NodeRecord | undefined) {
   return node && compileNodePaths([node], node.name).own;
-}
-
-function changed(left: ReadonlyMap<4 | 6, Device>, right: ReadonlyMap<4 | 6, Device>): boolean {
-  return (
-    left.size !== right.size ||
-    [...left].some(([key, { index }]) => right.get(key)?.index !== index)
-  );
 }
 
 function foreignRoute({ foreignRoute: destination }: RowFailure): readonly Problem[] {

@@ -127,7 +127,8 @@ export class PodNetwork {
       if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
-    this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
+    const flows = datapath.flows.info.maxEntries;
+    this.#log.info({ adopted: datapath.adopted, flows }, "pods' datapath loaded");
     this.#stopEvents = capturePodEvents(() => this.#picture(), options.onEvent);
   }
 

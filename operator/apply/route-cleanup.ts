@@ -18,8 +18,8 @@ export function findRouting(): readonly string[] {
   const rules = listRules(ROUTE_PROTOCOL).length;
   const devices = Object.values(TUNNEL_DEVICES).filter((name) => linkByName(name) !== undefined);
   return [
-    ...(routes === 0 ? [] : [`${routes} routes`]),
-    ...(rules === 0 ? [] : [`${rules} routing rules`]),
+    ...(routes === 0 ? [] : [counted(routes, "route")]),
+    ...(rules === 0 ? [] : [counted(rules, "routing rule")]),
     ...devices.map((name) => `interface ${name}`),
     ...(hasMasquerade() ? [`nftables table ${MASQUERADE_TABLE}`] : []),
   ];
@@ -50,4 +50,8 @@ function hasMasquerade(): boolean {
   } catch {
     return false;
   }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -1,4 +1,5 @@
 import {
+  ClassSections,
   Field,
   Limit,
   Limits,
@@ -117,12 +118,11 @@ export class RuleTables {
         Limit.encode(limitRow(rule.rateLimit), datapath.limits.view, limitAt);
       }
     });
-    const { classes: table, ruleSets } = this.#fieldClasses;
-    new Uint16Array(
-      datapath.fieldClasses.bytes.buffer,
-      datapath.fieldClasses.bytes.byteOffset + half * table.byteLength,
-      table.length,
-    ).set(table);
+    const { writeClasses, ruleSets } = this.#fieldClasses;
+    const { buffer, byteOffset } = datapath.fieldClasses.bytes;
+    const entries = ClassSections.CLASS_TABLE_ENTRIES;
+    writeClasses(new Uint16Array(buffer, byteOffset + half * entries * 2, entries));
+    yield;
     for (const [index, set] of ruleSets.entries()) {
       this.#writeBitmap(datapath, half, Limits.BITMAPS_FIELD + index, set);
       if (index % ROWS_PER_STEP === 0) yield;

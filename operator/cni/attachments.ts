@@ -186,14 +186,14 @@ export class Attachments {
     return this.#turns.run(id.containerId, async () => {
       const known = this.#known.get(attachmentKey(id));
       if (known !== undefined) await this.#remove(known);
-      else this.#parts.links.remove(hostNameOf(id));
+      else await this.#parts.links.remove(hostNameOf(id));
       await nextTurn();
     });
   }
 
   async #remove(attachment: Attachment): Promise<void> {
     const { store, links, network } = this.#parts;
-    links.remove(attachment.hostName);
+    await links.remove(attachment.hostName);
     await network.detach(attachment);
     await store.remove(attachment);
     // Only now: an address that is still on disk or in a table must not be another's.

@@ -4,6 +4,7 @@ import {
   changeLink,
   createVeth,
   deleteLink,
+  deleteLinkAside,
   type IfIndex,
   linkByName,
   listAddresses,
@@ -199,9 +200,9 @@ function checkPod({ ifName, addresses }: Attachment): string | undefined {
   return undefined;
 }
 
-function remove(hostName: string): void {
+async function remove(hostName: string): Promise<void> {
   try {
-    deleteLink(hostName);
+    await deleteLinkAside(hostName);
   } catch (cause) {
     throw cniError("SLUICE_CNI_LINK", `cannot remove interface ${hostName}`, { cause });
   }

@@ -19,8 +19,8 @@ import type { CompiledRule } from "./rule-list.js";
 
 /** Classes of every field but the addresses, and the rules that accept each class. */
 export interface FieldClasses {
-  /** Class by `enum class_sections` index. */
-  readonly classes: Uint16Array;
+  /** Writes the class of each value, by `enum class_sections` index. */
+  readonly writeClasses: (table: Uint16Array) => void;
   /** Rules by class; class 0 accepts nothing, which is what interfaces that nobody judges have. */
   readonly ruleSets: readonly RuleSet[];
 }
@@ -28,6 +28,7 @@ export interface FieldClasses {
 type PortedProtocol = "tcp" | "udp" | "sctp";
 const PORTED: readonly PortedProtocol[] = ["tcp", "udp", "sctp"];
 const TRAIT_VALUES = 128;
+const SETS_PER_POOL = 64;
 const PORTS = 65536;
 
 /** As {@link compileFieldClasses}; keeps what it made last for when the list is asked about again. */
@@ -55,15 +56,25 @@ export function compileFieldClasses(rules: readonly CompiledRule[]): FieldClasse
   table.details(S.SECTION_ICMPV6, 65536, "6/58");
   table.traits();
   table.interfaces();
-  return { classes: table.classes, ruleSets: table.ruleSets };
+  return {
+    writeClasses: (target) => table.write(target),
+    ruleSets: table.ruleSets,
+  };
 }
 
 class ClassTable {
-  readonly classes = new Uint16Array(S.CLASS_TABLE_ENTRIES);
   readonly ruleSets: RuleSet[] = [];
   readonly #rules: readonly CompiledRule[];
   readonly #byHash = new Map<number, number[]>();
+  /** The table of classes: half a million entries, but few runs of one class. */
+  readonly #runs = {
+    starts: [] as number[],
+    ends: [] as number[],
+    classes: [] as number[],
+  };
   readonly #all: RuleSet;
+  #pool: RuleSet = new Uint32Array();
+  #poolUsed = 0;
   /** Rules of any protocol, and the others by what they name: once over the rules, not once for each section. */
   readonly #unconstrained: RuleSet;
   readonly #bySpace = new Map<ProtocolSpace, RuleWithBox[]>();
@@ -78,6 +89,21 @@ class ClassTable {
       if (protocols === undefined) addRule(this.#unconstrained, rule);
       protocols?.forEach((box, space) => push(this.#bySpace, space, { rule, box }));
     });
+  }
+
+  write(target: Uint16Array): void {
+    const { starts, ends, classes } = this.#runs;
+    target.fill(0, S.SECTION_INTERFACE, S.CLASS_TABLE_ENTRIES);
+    for (let run = 0; run < starts.length; run++) {
+      target.fill(classes[run]!, starts[run], ends[run]);
+    }
+  }
+
+  #fill(set: RuleSet, start: number, end: number): void {
+    const { starts, ends, classes } = this.#runs;
+    starts.push(start);
+    ends.push(end);
+    classes.push(this.#classOf(set));
   }
 
   #emptySet(): RuleSet {
@@ -103,14 +129,14 @@ class ClassTable {
   /** Packets without ports: by protocol number, for whole packets and first fragments, then for later fragments. */
   protocolNumbers(): void {
     const base = this.#unconstrained;
-    const baseClass = this.#classOf(base);
     for (const later of [false, true]) {
       for (const family of [4, 6] as const) {
         const section = S.SECTION_PROTOCOL + (later ? 512 : 0) + (family === 6 ? 256 : 0);
+        this.#fill(base, section, section + 256);
         for (let number = 0; number < 256; number++) {
           const rules = this.#bySpace.get(spaceOf(family, number));
-          this.classes[section + number] =
-            rules === undefined ? baseClass : this.#classOf(extended(base, rules, later));
+          if (rules === undefined) continue;
+          this.#fill(extended(base, rules, later), section + number, section + number + 1);
         }
       }
     }
@@ -130,14 +156,12 @@ class ClassTable {
 
   traits(): void {
     if (this.#rules.every((rule) => rule.traits === 0)) {
-      const all = this.#classOf(this.#all);
-      this.classes.fill(all, S.SECTION_TRAITS, S.SECTION_TRAITS + TRAIT_VALUES);
+      this.#fill(this.#all, S.SECTION_TRAITS, S.SECTION_TRAITS + TRAIT_VALUES);
       return;
     }
     for (let traits = 0; traits < TRAIT_VALUES; traits++) {
-      this.classes[S.SECTION_TRAITS + traits] = this.#classOf(
-        this.#accepting((rule) => rule.traits === 0 || (rule.traits & traits) !== 0),
-      );
+      const set = this.#accepting((rule) => rule.traits === 0 || (rule.traits & traits) !== 0);
+      this.#fill(set, S.SECTION_TRAITS + traits, S.SECTION_TRAITS + traits + 1);
     }
   }
 
@@ -148,7 +172,8 @@ class ClassTable {
       for (const slot of interfaces) addRule((bySlot[slot] ??= this.#emptySet()), rule);
     });
     bySlot.forEach((set, slot) => {
-      if (set !== undefined) this.classes[S.SECTION_INTERFACE + slot] = this.#classOf(set);
+      if (set === undefined) return;
+      this.#fill(set, S.SECTION_INTERFACE + slot, S.SECTION_INTERFACE + slot + 1);
     });
   }
 
@@ -179,8 +204,21 @@ class ClassTable {
       for (const rule of ends.get(edge) ?? []) removeRule(set, rule);
       for (const rule of starts.get(edge) ?? []) addRule(set, rule);
       const next = Math.min(edges[position + 1] ?? values, values);
-      if (edge < next) this.classes.fill(this.#classOf(set), section + edge, section + next);
+      if (edge < next) this.#fill(set, section + edge, section + next);
     });
+  }
+
+  /** A copy; many share their memory, which is cheaper than some hundred arrays of their own. */
+  #kept(set: RuleSet): RuleSet {
+    const { length } = set;
+    if (this.#poolUsed + length > this.#pool.length) {
+      this.#pool = new Uint32Array(length * SETS_PER_POOL);
+      this.#poolUsed = 0;
+    }
+    const copy = this.#pool.subarray(this.#poolUsed, this.#poolUsed + length);
+    this.#poolUsed += length;
+    copy.set(set);
+    return copy;
   }
 
   #classOf(set: RuleSet): number {
@@ -196,7 +234,7 @@ class ClassTable {
         "the rules' ports, flags and types need more",
       );
     }
-    this.ruleSets.push(set.slice());
+    this.ruleSets.push(this.#kept(set));
     if (alike === undefined) this.#byHash.set(hash, [created]);
     else alike.push(created);
     return created;

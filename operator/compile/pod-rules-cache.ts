@@ -111,11 +111,14 @@ export class PodRulesCache implements PeerSets {
 
   /** The block of a policy; the same object as before while it stays what it was. */
   block(policy: PodPolicyRecord): PolicyBlock {
-    const versions = {
-      localVersion: this.localPods.version,
-      // A NetworkPolicy has its subjects in its own namespace, whatever the labels of that.
-      namespacesVersion: policy.kind === "NetworkPolicy" ? 0 : this.index.namespacesVersion,
-    };
+    // A NetworkPolicy has its subjects in its own namespace, whatever the labels of that.
+    const versions =
+      policy.kind === "NetworkPolicy"
+        ? { localVersion: this.localPods.versionIn(policy.namespace), namespacesVersion: 0 }
+        : {
+            localVersion: this.localPods.version,
+            namespacesVersion: this.index.namespacesVersion,
+          };
     const known = this.#blocks.get(policy);
     let subjects: readonly Subject[] | undefined;
     if (known !== undefined) {

@@ -13,7 +13,10 @@ export interface AgentCapability {
  */
 export const agentCapabilities: readonly AgentCapability[] = [
   { name: "CAP_BPF", purpose: "tables, programs and pins" },
-  { name: "CAP_NET_ADMIN", purpose: "XDP and tc programs, and their places on interfaces" },
+  {
+    name: "CAP_NET_ADMIN",
+    purpose: "XDP and tc programs, their places on interfaces, routes and masquerade",
+  },
   { name: "CAP_PERFMON", purpose: "arithmetic on packet pointers, and the count of exceptions" },
 ];
 

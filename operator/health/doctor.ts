@@ -7,6 +7,7 @@ import { type Answer, type KernelReport, probeKernel } from "../../datapath/prob
 import { SluiceError } from "../errors.js";
 import { agentCapabilities } from "./capabilities.js";
 import { examineNic, type NicReport } from "./doctor-nic.js";
+import { examineRouting } from "./doctor-routing.js";
 
 export type Grade = "ok" | "note" | "missing";
 
@@ -59,7 +60,7 @@ export function examineMachine({ allInterfaces }: DoctorOptions): DoctorReport {
     libbpf: kernel?.libbpf ?? "none",
     cpus,
     nics,
-    findings: [...findings, ...nics.flatMap((nic) => nic.findings)],
+    findings: [...findings, ...examineRouting(), ...nics.flatMap((nic) => nic.findings)],
   };
 }
 

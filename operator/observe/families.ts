@@ -1,4 +1,4 @@
-import type { Counter as Count, PodPoolState } from "../api/engine.js";
+import type { Counter as Count, PodPoolState, TableState } from "../api/engine.js";
 import type { KindState } from "../model/source-state.js";
 import { protocolLabel } from "./protocol-label.js";
 import type { Snapshot } from "./snapshot.js";
@@ -72,6 +72,15 @@ function problemCounts({ status }: Snapshot): Samples {
   return Object.entries(counts).map(([severity, count]) => [{ severity }, count] as const);
 }
 
+const policyStates = ["Enforcing", "Auditing", "Idle", "Pending", "Refused", "Failing"] as const;
+
+function policyCounts({ podPolicies }: Snapshot): Samples {
+  if (podPolicies === undefined) return [];
+  return policyStates.map((state) => {
+    return [{ state }, podPolicies.filter((policy) => policy.state === state).length];
+  });
+}
+
 function byKind({ status }: Snapshot, value: (state: KindState) => number): Samples {
   return (status.source?.kinds ?? []).map((state) => [{ kind: state.kind }, value(state)] as const);
 }
@@ -83,6 +92,11 @@ function poolSums({ status }: Snapshot, value: (pool: PodPoolState) => number): 
     sums.set(family, (sums.get(family) ?? 0) + value(pool));
   }
   return [...sums].map(([family, sum]) => [{ family }, sum] as const);
+}
+
+function podTables({ status }: Snapshot, value: (table: TableState) => number): Samples {
+  const tables = status.podNetwork?.tables ?? [];
+  return tables.map((table) => [{ table: table.name }, value(table)] as const);
 }
 
 /** All families but those of the process. Labels are names of objects, never addresses. */
@@ -221,6 +235,12 @@ export const families: readonly Family[] = [
     ({ status: { podNetwork } }) =>
       podNetwork?.routing === undefined ? [] : one(flag(podNetwork.routing.error !== undefined)),
   ),
+  gauge(
+    "pod_policies",
+    "NetworkPolicies and ClusterNetworkPolicies by their state on this node.",
+    ["state"],
+    policyCounts,
+  ),
   gauge("pod_addresses_used", "Addresses in use of this node's podCIDRs.", ["family"], (snapshot) =>
     poolSums(snapshot, ({ used }) => used),
   ),
@@ -229,6 +249,12 @@ export const families: readonly Family[] = [
     "Addresses that this node's podCIDRs have for pods.",
     ["family"],
     (snapshot) => poolSums(snapshot, ({ capacity }) => capacity),
+  ),
+  gauge("pod_table_entries", "Entries used in a table of pods.", ["table"], (snapshot) =>
+    podTables(snapshot, ({ used }) => used),
+  ),
+  gauge("pod_table_capacity", "Entries that it has room for.", ["table"], (snapshot) =>
+    podTables(snapshot, ({ capacity }) => capacity),
   ),
   gauge("pod_flows", "Flows of pods in their table.", [], ({ status: { podNetwork } }) =>
     podNetwork === undefined ? [] : one(podNetwork.flows.entries),

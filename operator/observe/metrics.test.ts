@@ -68,12 +68,17 @@ test("a pod network has its own, and without one there are none", async () => {
   for (const [series, value] of [
     ["sluice_pods", 30],
     ["sluice_pods_closed", 1],
+    ['sluice_pod_policies{state="Refused"}', 1],
+    ['sluice_pod_policies{state="Enforcing"}', 1],
+    ['sluice_pod_policies{state="Failing"}', 0],
     ['sluice_pod_addresses_used{family="ipv4"}', 30],
     ['sluice_pod_addresses_capacity{family="ipv4"}', 253],
     ['sluice_pod_reason_packets_total{reason="flow"}', 5000],
     ['sluice_pod_route_nodes{mode="vxlan"}', 2],
     ["sluice_pod_routes", 7],
     ["sluice_pod_routes_failing", 0],
+    ['sluice_pod_table_entries{table="rules"}', 4090],
+    ['sluice_pod_table_capacity{table="rules"}', 4096],
     ["sluice_pod_flows", 61_000],
     ["sluice_pod_flows_capacity", 65_536],
     ['sluice_pod_flows_total{event="expired"}', 130_000],
@@ -81,7 +86,7 @@ test("a pod network has its own, and without one there are none", async () => {
   ] as const) {
     assert.equal(samples.get(series), value, series);
   }
-  const without = await scrape(createFixtureEngine());
+  const without = await scrape(createFixtureEngine({ podPolicies: () => undefined }));
   assert.deepEqual(
     [...without.keys()].filter((series) => series.startsWith("sluice_pod")),
     [],

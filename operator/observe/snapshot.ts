@@ -2,6 +2,7 @@ import type {
   Counter,
   Engine,
   EngineStatus,
+  PodPolicyState,
   ProtocolState,
   ReasonName,
   RuleState,
@@ -16,13 +17,14 @@ export interface Snapshot {
   readonly sets: readonly SetState[];
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
   readonly protocols: readonly ProtocolState[];
+  readonly podPolicies: readonly PodPolicyState[] | undefined;
   readonly blocked: number;
   readonly eventsLost: number;
 }
 
 export type SnapshotSource = Pick<
   Engine,
-  "status" | "rules" | "sets" | "reasons" | "protocols" | "blocked" | "eventsLost"
+  "status" | "rules" | "sets" | "reasons" | "protocols" | "podPolicies" | "blocked" | "eventsLost"
 >;
 
 /** Undefined while the datapath is not loaded, which is no error: the agent is starting. */
@@ -34,6 +36,7 @@ export function takeSnapshot(engine: SnapshotSource): Snapshot | undefined {
       sets: engine.sets(),
       reasons: engine.reasons(),
       protocols: engine.protocols(),
+      podPolicies: engine.podPolicies(),
       blocked: engine.blocked().length,
       eventsLost: engine.eventsLost(),
     };

@@ -6,6 +6,7 @@ import { describePolicy } from "./describe-policy.js";
 import { limitList, type Limited } from "./limit-list.js";
 import { podsFinding } from "./pods-ready.js";
 import { readyFinding } from "./ready.js";
+import { routesFinding } from "./routes-ready.js";
 import { shorten } from "./shorten.js";
 import { isToldElsewhere } from "./told-elsewhere.js";
 
@@ -61,7 +62,7 @@ export function describeNode(
       available === "Yes" ? 1 : 0,
     ),
     tables: limitList(
-      status.tables.map((table) => describeTable(table, before)),
+      [...status.tables, ...podTables(status)].map((table) => describeTable(table, before)),
       most.tables,
     ),
     policies: limitList(
@@ -86,6 +87,9 @@ export function describeNode(
       [
         readyFinding(status, lists.policies.entries, pods?.status.entries),
         ...(status.podNetwork === undefined ? [] : [podsFinding(status.podNetwork, nowMs)]),
+        ...(status.podNetwork?.routing === undefined
+          ? []
+          : [routesFinding(status.podNetwork.routing)]),
       ],
       before?.conditions ?? [],
       nowMs,
@@ -144,6 +148,11 @@ function describeFeatures({ features }: NodeFacts): Entry<"features">[] {
       ...(remark !== undefined && { remark: `${remark} ${since}` }),
     };
   });
+}
+
+/** Those of the pods, told apart from the uplink's of the same names. */
+function podTables({ podNetwork }: EngineStatus): EngineStatus["tables"] {
+  return (podNetwork?.tables ?? []).map((table) => ({ ...table, name: `pods: ${table.name}` }));
 }
 
 /** A use that is worth a write of its own: see `tables` in the CRD. */

@@ -4,6 +4,12 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { addRoute, addRule, listRoutes } from "../../datapath/index.js";
+import { hasNfTable, writeMasquerade } from "../../datapath/nf-masquerade.js";
+import { MASQUERADE_TABLE } from "../../operator/apply/masquerade.js";
+import { findRouting } from "../../operator/apply/route-cleanup.js";
+import { ROUTE_PROTOCOL } from "../../operator/apply/route-tables.js";
+import { ensureTunnelDevice } from "../../operator/apply/tunnel-devices.js";
 import { SluiceError } from "../../operator/errors.js";
 import { carryOutCleanup, planCleanup } from "../../operator/health/cleanup.js";
 import { type Lab, withNamespaces } from "../support/netns.js";
@@ -58,5 +64,43 @@ test("files that no agent wrote stay, and so does their folder", async () => {
     carryOutCleanup(paths, plan);
     assert.equal(existsSync(join(state, "blocked.json")), false);
     assert.equal(existsSync(join(state, "notes.txt")), true);
+  });
+});
+
+test("routes, tunnels and masquerade of a pod network go, and those of others stay", async () => {
+  await withNamespaces((lab) => {
+    const node = lab.namespace("node");
+    const pinRoot = lab.pinFolder();
+    node.enter(() => {
+      addRoute({ destination: "10.244.1.0/24", type: "unreachable", protocol: ROUTE_PROTOCOL });
+      addRoute({ destination: "10.99.0.0/24", type: "unreachable" });
+      addRule({ source: "10.244.1.0/24", table: 1150, priority: 1150, protocol: ROUTE_PROTOCOL });
+      const local = "10.9.0.1";
+      const spec = {
+        family: 4,
+        local,
+        port: 4789,
+        vni: 1,
+        mac: "02:00:00:00:00:01",
+        mtu: 1450,
+      } as const;
+      ensureTunnelDevice(spec, "/proc/sys");
+      for (const table of [MASQUERADE_TABLE, "theirs"]) writeMasquerade(table, [], "");
+      const paths = { pinRoot, stateFolder: "/nonexistent" };
+      const plan = planCleanup(paths);
+      assert.deepEqual(plan.routing, [
+        "1 route",
+        "1 routing rule",
+        "interface sluice.vxlan",
+        "nftables table sluice",
+      ]);
+      carryOutCleanup(paths, plan);
+      assert.deepEqual(findRouting(), []);
+      assert.equal(hasNfTable("theirs"), true);
+      assert.deepEqual(
+        listRoutes({ family: 4 }).map(({ destination }) => destination),
+        ["10.99.0.0/24"],
+      );
+    });
   });
 });

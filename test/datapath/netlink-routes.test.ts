@@ -124,6 +124,7 @@ test("routes that ip wrote are listed with all they have, and narrowed", async (
         metric: 0,
         protocol: 3,
         onLink: false,
+        isMtuLocked: false,
       } as const;
       const bare = { source: undefined, mtu: undefined, gateway: undefined };
       assert.deepEqual(

@@ -10,6 +10,7 @@ import { listAddresses } from "../../datapath/netlink-addresses.js";
 import { listDefaultRoutes } from "../../datapath/netlink-routes.js";
 import type { InterfaceEvent } from "../../datapath/netlink-watch.js";
 import { watchInterfaces } from "../../datapath/netlink-watch.js";
+import { eventually } from "../support/eventually.js";
 import { withNamespaces } from "../support/netns.js";
 
 test("interfaces are listed with name, kind, MAC, MTU, queues, master and peer", async () => {
@@ -141,13 +142,15 @@ test("a watch tells of interfaces that come, change and go, in its own namespace
   });
 });
 
-test("a watch that was not read for too long says that events are lost", async () => {
+test("a watch that was not read for too long says that events are lost, and goes on", async () => {
   await withNamespaces(async (lab) => {
     const node = lab.namespace("node");
+    const names = new Set<string>();
     const seen = new Promise<void>((resolve) => {
       const watch = node.enter(() =>
         watchInterfaces((event) => {
           if (event.type === "overrun") resolve();
+          else names.add(event.interface.name);
         }),
       );
       lab.onCleanup(() => watch.close());
@@ -156,5 +159,13 @@ test("a watch that was not read for too long says that events are lost", async (
     const commands = Array.from({ length: 400 }, (_, id) => `link add v${id} type veth`);
     node.run("sh", "-c", `printf '${commands.join("\\n")}\\n' | ip -batch -`);
     await seen;
+    /* What happens before all that waits has been read is lost, too. */
+    let count = 0;
+    await eventually(async () => {
+      const name = `later${++count}`;
+      node.run("ip", "link", "add", name, "type", "bridge");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.ok(names.has(name));
+    });
   });
 });

@@ -65,7 +65,7 @@ function remember(flow: OldFlow = {}): void {
   key.writeUInt32LE(port, 8);
   key.writeUInt32LE(words(f.address(to, 4))[0]!, 12);
   key.writeUInt32LE(words(f.address(from, 4))[0]!, 28);
-  const value = Buffer.alloc(56);
+  const value = Buffer.alloc(96);
   value.writeUInt32LE(11, 4);
   value.writeUInt32LE(inGeneration, 8);
   value.writeUInt32LE(12, 16);
@@ -78,6 +78,10 @@ function remember(flow: OldFlow = {}): void {
   value.writeBigUInt64LE(lastNs - 5n, 40);
   value.writeUInt32LE(1000, 48);
   value.writeUInt32LE(60_000, 52);
+  value.writeUInt16LE(localPort, 56);
+  value.writeUInt16LE(443, 58);
+  value.writeUInt32LE(words(f.address(from, 4))[0]!, 60);
+  value.writeUInt32LE(words("192.0.2.1")[0]!, 76);
   old.update(key, value);
 }
 
@@ -136,6 +140,12 @@ describe("a flow of another layout", () => {
       in: { generation: STALE, slot: 0 },
       lifetimeS: 21_600,
       flags: FlowFlags.FLOW_REPLIED,
+      openedAs: {
+        source: words(f.address("a", 4)),
+        destination: words("192.0.2.1"),
+        sourcePort: 40_000,
+        destinationPort: 443,
+      },
     });
   });
 

@@ -30,14 +30,10 @@ function flowQuietFor(seconds: number, lifetimeS = 60): Flow {
   const lastNs = process.hrtime.bigint() - BigInt(Math.round(seconds * 1000)) * 1_000_000n;
   const none = { generation: 0, slot: 0 };
   const counts = { packetsForth: 1n, bytesForth: 60n, packetsBack: 0n, bytesBack: 0n };
-  const times = { createdNs: lastNs, lastNs, lifetimeS };
-  const openedAs = {
-    source: [0, 0, 0, 0],
-    destination: [0, 0, 0, 0],
-    sourcePort: 0,
-    destinationPort: 0,
-  };
-  return { ...times, ...counts, out: none, in: none, flags: 0, openedAs };
+  const nobody = [0, 0, 0, 0];
+  const openedAs = { source: nobody, destination: nobody, sourcePort: 0, destinationPort: 0 };
+  const ends = { out: none, in: none, openedAs };
+  return { createdNs: lastNs, lastNs, ...counts, ...ends, lifetimeS, flags: 0 };
 }
 
 function keyOf(number: number): ConnectionKey {

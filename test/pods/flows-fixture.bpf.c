@@ -21,6 +21,13 @@ struct flow_judgement {
 	__u32 generation;
 };
 
+struct endpoints {
+	__u16 source_port;
+	__u16 destination_port;
+	__u32 source[4];
+	__u32 destination[4];
+};
+
 struct flow {
 	struct flow_judgement in;
 	struct flow_judgement out;
@@ -32,6 +39,7 @@ struct flow {
 	__u64 created_ns;
 	__u32 packets_forth;
 	__u32 bytes_forth;
+	struct endpoints opened_as;
 };
 
 struct {

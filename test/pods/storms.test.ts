@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Limits } from "../../datapath/generated/layout.js";
 import { TcAction } from "../../datapath/index.js";
 import { eventually } from "../support/eventually.js";
 import { type Lab, type Namespace, withNamespaces } from "../support/netns.js";
@@ -74,6 +75,37 @@ describe("1,000 policies in one second", () => {
       );
       await eventually(async () => assert.equal((await network.state()).policies, 1));
       assert.deepEqual(await network.receive([2, portOf(5)], [1, 80]), [false, true]);
+    }));
+});
+
+describe("a policy with more rules than there are bits", () => {
+  const server = { podSelector: { matchLabels: { app: "server" } } };
+  const rules = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({ ports: [{ port: 1000 + at }] }));
+
+  it("is refused and named, the others stay in force; with fewer it is in force too", () =>
+    withNetwork(async (network) => {
+      await network.submit([clientsOnly, remote(1, "client"), remote(2, "other")]);
+      const large = (count: number) => policy("large", { ...server, ingress: rules(count) });
+      await network.submit([large(Limits.MAX_POD_RULES)]);
+      await eventually(async () => {
+        const { problems, policies } = await network.state();
+        assert.deepEqual([problems.length, policies], [1, 1]);
+        assert.match(problems[0]!, /NetworkPolicy web\/large needs 8192/);
+      });
+      assert.deepEqual(await network.receive([1, 80], [2, 80], [2, 1000]), [true, false, false]);
+      await network.submit([large(5000)]);
+      await eventually(async () => {
+        const { problems, policies } = await network.state();
+        assert.deepEqual([problems, policies], [[], 2]);
+      });
+      assert.deepEqual(await network.receive([1, 80], [2, 80], [2, 1000], [2, 5999], [2, 6000]), [
+        true,
+        false,
+        true,
+        true,
+        false,
+      ]);
     }));
 });
 

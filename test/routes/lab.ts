@@ -79,6 +79,10 @@ function createNode(lab: Lab, router: Namespace, number: number): LabNode {
   const isFar = number === 3;
   const text = nodeText(number, isFar ? { addresses: ["10.8.0.3", "fd00:8::3"] } : {});
   const ns = lab.namespace(text.name);
+  /* First of all interfaces, as that of another network of containers may be. */
+  ns.run("ip", "link", "add", "docker0", "type", "bridge");
+  ns.run("ip", "address", "add", "172.17.0.1/16", "dev", "docker0");
+  ns.run("ip", "link", "set", "docker0", "up");
   if (isFar) {
     lab.veth(
       { namespace: ns, name: "eth0", mtu: farMtu, addresses: ["10.8.0.3/24", "fd00:8::3/64"] },

@@ -51,7 +51,7 @@ async function everybody(context: TestContext, lab: RoutesLab): Promise<void> {
           [1, 2],
           [2, 0],
         ] as const) {
-          const [client, server] = [nodes[from]!.pod, nodes[to]!.pod];
+          const [client, server] = [nodes[from].pod, nodes[to].pod];
           assert.equal(await seenFrom(client.peer, server.peer, server[family]), client[family]);
         }
       },
@@ -64,11 +64,11 @@ async function everybody(context: TestContext, lab: RoutesLab): Promise<void> {
           [1, 2],
           [2, 0],
         ] as const) {
-          const { pod, peer } = nodes[to]!;
-          assert.equal(await seenFrom(nodes[from]!.peer, pod.peer, pod[family]), nodeAddress(from));
+          const { pod, peer } = nodes[to];
+          assert.equal(await seenFrom(nodes[from].peer, pod.peer, pod[family]), nodeAddress(from));
           assert.equal(
-            await seenFrom(nodes[from]!.pod.peer, peer, nodeAddress(to)),
-            nodes[from]!.pod[family],
+            await seenFrom(nodes[from].pod.peer, peer, nodeAddress(to)),
+            nodes[from].pod[family],
           );
         }
       },
@@ -124,6 +124,25 @@ test("in tunnels", async (context) => {
     await serveAll(lab);
     await lab.start();
     await everybody(context, lab);
+    await context.test(
+      "what others masquerade into the tunnel gets the address of the node",
+      async () => {
+        const { ns } = lab.nodes[0];
+        /* As kube-proxy does for a NodePort. */
+        const nat = `table ip nodeport {
+        chain in { type nat hook prerouting priority dstnat; tcp dport 30080 dnat to ${lab.nodes[1].pod.ipv4}:${port}; }
+        chain out { type nat hook postrouting priority srcnat; ct status dnat masquerade; }
+      }`;
+        ns.run("nft", nat);
+        const { peer } = lab.nodes[1].pod;
+        const attempt = { to: "10.9.0.1", port: 30_080, timeoutMs: 5000 };
+        assert.equal(await lab.outsider.call("tryTcp", attempt), "open");
+        await eventually(async () => {
+          assert.equal(await peer.call("lastCaller", {}), "10.9.0.1");
+        });
+        ns.run("nft", "delete", "table", "ip", "nodeport");
+      },
+    );
     await context.test("the network between nodes sees no address of a pod", () => {
       const seen = lab.router.run("ip", "neigh", "show");
       assert.doesNotMatch(seen, /244/);

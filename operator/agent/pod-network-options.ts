@@ -28,12 +28,45 @@ const largestPort = 65_535;
 const largestVni = 0xff_ffff;
 const largestMtu = 65_535;
 
-/** @param option makes one that an environment variable sets, too */
-export function addPodRoutingOptions(
+/**
+ * What has to do with the network of pods.
+ *
+ * @param option makes one that an environment variable sets, too
+ */
+export function addPodNetworkOptions(
   command: Command,
   option: (flags: string, description: string) => Option,
 ): Command {
   return command
+    .addOption(
+      option(
+        "--pod-network [enabled]",
+        "give this node's pods their network, and keep NetworkPolicies and ClusterNetworkPolicies in force",
+      )
+        .argParser(readBoolean)
+        .preset("true")
+        .default(false),
+    )
+    .addOption(
+      option(
+        "--cni-bin-dir <folder>",
+        "with --pod-network: where the CNI plugin is installed, on most nodes /opt/cni/bin",
+      ),
+    )
+    .addOption(
+      option(
+        "--cni-conf-dir <folder>",
+        "with --pod-network: where the network configuration is written when pods can be attached, " +
+          "on most nodes /etc/cni/net.d",
+      ),
+    )
+    .addOption(
+      option(
+        "--sysctl-dir <folder>",
+        "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
+          "but for a mount of its own",
+      ).default("/proc/sys"),
+    )
     .addOption(
       option(
         "--pod-routing <mode>",
