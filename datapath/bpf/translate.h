@@ -41,10 +41,14 @@ static __always_inline const struct host_port *host_port_of(const __u32 *address
 	return bpf_map_lookup_elem(&host_ports, &key);
 }
 
-static __always_inline bool has_host_ports(const struct pod_key *destination)
+/* Whether a packet goes to an address of the node of which some ports are pods'. */
+static __noinline bool goes_to_host_ports(const struct packet *packet)
 {
-	const struct node_address *own = bpf_map_lookup_elem(&node_addresses, destination);
+	const struct node_address *own;
+	struct pod_key key = { .family = packet->family };
 
+	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
+	own = bpf_map_lookup_elem(&node_addresses, &key);
 	return own && own->host_ports;
 }
 
