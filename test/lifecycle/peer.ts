@@ -116,7 +116,11 @@ const answers: Answers = {
       socket.once("connect", () => end("open"));
       socket.on("error", () => end("refused"));
     }),
-  tellTcp({ name, text }) {
+  async tellTcp({ name, text }) {
+    // The other end may know of a connection before this one has accepted it.
+    for (let waited = 0; !connections.has(name) && waited < 5000; waited += 5) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     connections.get(name)?.socket.write(text);
   },
   lastCaller: () => {
