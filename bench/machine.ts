@@ -59,12 +59,17 @@ function osRelease(): string {
 
 function peerVersions(): string {
   const versions = [
-    firstLine("dpkg-query", "--show", "--showformat=xdp-tools ${Version}", "xdp-tools"),
+    packageVersion("xdp-tools"),
+    packageVersion("containernetworking-plugins"),
     firstLine("nft", "--version"),
     firstLine("iptables", "--version"),
     firstLine("ipset", "--version"),
   ];
   return versions.flatMap((version) => version?.trim() ?? []).join(", ");
+}
+
+function packageVersion(name: string): string | undefined {
+  return firstLine("dpkg-query", "--show", "--showformat=${Package} ${Version}", name);
 }
 
 function read(path: string): string {

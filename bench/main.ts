@@ -21,6 +21,8 @@ const parts: readonly { readonly name: string; readonly wrapper: readonly string
   { name: "projection", wrapper: [] },
   // Its loopback is its own, and the node of its agent.
   { name: "cluster", wrapper: ["unshare", "--net"] },
+  { name: "cni", wrapper: ["unshare", "--net"] },
+  { name: "pods", wrapper: ["unshare", "--net"] },
 ];
 
 const command = new Command("bench")
@@ -42,7 +44,7 @@ try {
   if (result.sections.length === 0) {
     throw new SluiceError("SLUICE_BENCH", `nothing has ${options.only} in its name`, {
       remedy:
-        "Names begin with packets, wire, control or projection, and go on as in bench/RESULTS.md",
+        "Names begin with packets, wire, control, projection, cluster, cni or pods, and go on as in bench/RESULTS.md",
     });
   }
   const report = renderReport(machineFacts(), result);

@@ -29,6 +29,9 @@ export { linkInfo, LinkType, mapInfo, programInfo } from "./kernel-info.js";
 export { countRuns, listLinks, listMaps, listPrograms, mapFdById } from "./kernel-objects.js";
 export type { ExpectedMap } from "./map-layout.js";
 export { checkMap, mapDifferences } from "./map-layout.js";
+export type { MapField, MapFields } from "./map-fields.js";
+export { mapFields } from "./map-fields.js";
+export type { MapSlice } from "./map-batch.js";
 export { createMap, MapFlag, MapType } from "./map-create.js";
 export type { UpdateMode } from "./maps.js";
 export { BpfMap } from "./maps.js";
@@ -77,7 +80,14 @@ export {
   listInterfaces,
 } from "./netlink.js";
 export type { CreateVethOptions, LinkChange, VethEndOptions } from "./netlink-links.js";
-export { changeLink, createVeth, deleteLink, setLinkDown, setLinkUp } from "./netlink-links.js";
+export {
+  changeLink,
+  createVeth,
+  deleteLink,
+  deleteLinkAside,
+  setLinkDown,
+  setLinkUp,
+} from "./netlink-links.js";
 export type { CreateVxlanOptions, DontFragment, VxlanDevice } from "./netlink-vxlan.js";
 export { createVxlan, readVxlan } from "./netlink-vxlan.js";
 export type { InterfaceAddress, NewAddress, ScopeName } from "./netlink-addresses.js";

@@ -61,8 +61,13 @@ export function unlessRefused<T>(errnos: readonly number[], run: () => T): T | u
   try {
     return run();
   } catch (error) {
-    const cause = error instanceof SluiceError ? error.cause : undefined;
-    if (cause instanceof SystemError && errnos.includes(cause.errno)) return undefined;
+    if (isRefused(error, errnos)) return undefined;
     throw error;
   }
+}
+
+/** Whether the kernel refused a request with one of the errnos. */
+export function isRefused(error: unknown, errnos: readonly number[]): boolean {
+  const cause = error instanceof SluiceError ? error.cause : undefined;
+  return cause instanceof SystemError && errnos.includes(cause.errno);
 }

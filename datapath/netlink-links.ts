@@ -19,9 +19,9 @@ import {
   stringAttribute,
   u32Attribute,
 } from "./netlink-attributes.js";
-import { unlessRefused } from "./netlink-failure.js";
+import { isRefused, unlessRefused } from "./netlink-failure.js";
 import { MessageFlag } from "./netlink-message.js";
-import { change } from "./netlink-socket.js";
+import { change, changeAside } from "./netlink-socket.js";
 import { openNetns } from "./netns.js";
 
 const vethPeer = 1;
@@ -131,6 +131,22 @@ export function deleteLink(name: string): boolean {
     return true;
   });
   return isDeleted ?? false;
+}
+
+/**
+ * As {@link deleteLink}, but does not keep this thread waiting: the kernel takes tens of milliseconds, until no packet can be
+ * on the interface any more. Deletions of several overlap.
+ */
+export async function deleteLinkAside(name: string): Promise<boolean> {
+  const found = interfaceByName(name);
+  if (found === undefined) return false;
+  try {
+    await changeAside(RouteMessage.delLink, 0, ifInfo(found.index), `delete interface ${name}`);
+    return true;
+  } catch (error) {
+    if (isRefused(error, [Errno.ENODEV])) return false;
+    throw error;
+  }
 }
 
 /** What can be changed of an interface; what is left out stays. */

@@ -136,6 +136,34 @@ export function change(type: number, flags: number, payload: Uint8Array, tried: 
   request(type, flags | MessageFlag.acknowledge, payload, tried);
 }
 
+/**
+ * As {@link change}, for what takes the kernel long: a thread of the pool waits for it. It happens in the network namespace
+ * of this thread.
+ */
+export async function changeAside(
+  type: number,
+  flags: number,
+  payload: Uint8Array,
+  tried: string,
+): Promise<void> {
+  const fd = openForRequests();
+  try {
+    const sequence = 1;
+    const bytes = encodeRequest(type, flags | MessageFlag.acknowledge, sequence, payload);
+    const sent = await new Promise<number>((resolve, reject) => {
+      libc().send.async(fd, bytes, bytes.length, 0, (error: unknown, result: number) => {
+        if (error) reject(error);
+        else resolve(result);
+      });
+    });
+    // Its errno is of the other thread.
+    if (sent < 0) throw datapathError("SLUICE_NETLINK_FAILED", `cannot ${tried}: it was not sent`);
+    readAnswer(fd, bytes, sequence, tried);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** The answer to a request; undefined when it was interrupted by a change. */
 function exchange(
   fd: number,
@@ -146,6 +174,15 @@ function exchange(
   if (libc().send(fd, bytes, bytes.length, 0) < 0) {
     throw failed(`cannot ${tried}`, lastError("send"));
   }
+  return readAnswer(fd, bytes, sequence, tried);
+}
+
+function readAnswer(
+  fd: number,
+  bytes: Buffer,
+  sequence: number,
+  tried: string,
+): readonly NetlinkMessage[] | undefined {
   const flags = bytes.readUInt16LE(6);
   // A list ends with a message of its own, and a change with the acknowledgement.
   const isSingle = (flags & (MessageFlag.dump | MessageFlag.acknowledge)) === 0;

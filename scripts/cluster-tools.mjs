@@ -25,6 +25,7 @@ const tools = [
   { name: "etcd", package: "go.etcd.io/etcd/server/v3" },
   { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver" },
   { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl" },
+  { name: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet" },
   {
     name: "helm",
     package: "helm.sh/helm/v3/cmd/helm",

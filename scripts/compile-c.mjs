@@ -32,7 +32,7 @@ const folders = [
 
 /**
  * Every C file of the repository with the place of its result: `x.bpf.c` becomes `dist/bpf/x.o`,
- * any other `x.c` becomes the program `dist/bin/x`.
+ * any other `x.c` becomes the program `dist/bin/x`, and so does `x.static.c`, which needs no library.
  *
  * @returns {CUnit[]}
  */
@@ -43,11 +43,12 @@ export function findUnits() {
     for (const source of listFiles(folder, { recursive })) {
       if (!source.endsWith(".c")) continue;
       const isBpf = source.endsWith(".bpf.c");
-      const target = isBpf ? "bpf" : program;
+      const isStatic = source.endsWith(".static.c");
+      const target = isBpf ? "bpf" : isStatic ? "static" : program;
       if (target === undefined) continue;
       const output = isBpf
         ? `dist/bpf/${basename(source, ".bpf.c")}.o`
-        : `dist/bin/${basename(source, ".c")}`;
+        : `dist/bin/${basename(source, isStatic ? ".static.c" : ".c")}`;
       const other = byOutput.get(output);
       if (other !== undefined) {
         throw new StepError(

@@ -107,6 +107,24 @@ const systemPackages = [
     purposes: ["test", "bench"],
   },
   {
+    debian: "containerd",
+    why: "runs pods through the CNI plugin",
+    isPresent: program("containerd"),
+    purposes: ["test"],
+  },
+  {
+    debian: "runc",
+    why: "runs their containers",
+    isPresent: program("runc"),
+    purposes: ["test"],
+  },
+  {
+    debian: "containernetworking-plugins",
+    why: "containerd's loopback; measured beside Sluice",
+    isPresent: file("/usr/lib/cni/loopback"),
+    purposes: ["test", "bench"],
+  },
+  {
     debian: "qemu-system-x86",
     why: "boots other kernels, on x64",
     isPresent: () => process.arch !== "x64" || program("qemu-system-x86_64")(),

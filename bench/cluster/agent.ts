@@ -4,7 +4,7 @@ import { SluiceError } from "../../operator/errors.js";
 import { makePinFolder, makeScratchFolder } from "../cleanup.js";
 import { type BenchCluster, nodeName } from "./bench-cluster.js";
 import type { Changes } from "./changes.js";
-import { type DropDelays, DropMeter } from "./drop.js";
+import { type DropDelays, DropMeter, type DropPolicy } from "./drop.js";
 import {
   agentEnvironment,
   agentNodeFlags,
@@ -13,7 +13,7 @@ import {
   type WatchFigures,
 } from "./rounds.js";
 import { startSubject } from "./subject.js";
-import { makeOutside, uplink } from "./wire.js";
+import { makeOutside, nodeAddress, outsideAddress, uplink } from "./wire.js";
 
 export interface AgentFigures extends WatchFigures {
   readonly patched: DropDelays;
@@ -30,6 +30,17 @@ export interface AgentCounts {
 export const addressLines = 65_536;
 
 const patienceMs = 60_000;
+
+const xdpPolicy: DropPolicy = {
+  apiVersion: "sluice.dev/v1alpha1",
+  kind: "XdpPolicy",
+  name: "bench",
+  path: "/apis/sluice.dev/v1alpha1/xdppolicies/bench",
+  spec: (action) => ({
+    priority: 100,
+    ingress: [{ name: "sender", action, from: [{ cidr: `${outsideAddress}/32` }] }],
+  }),
+};
 
 /** Runs the agent in the namespace of this process. */
 export async function measureAgent(
@@ -66,7 +77,12 @@ export async function measureAgent(
   await sleep(settleMs);
   progress("agent: slices change");
   const watched = await measureChanges(bench, subject, sync, changes);
-  const meter = new DropMeter(cluster, outside);
+  const meter = new DropMeter(
+    cluster,
+    xdpPolicy,
+    { namespace: outside, address: outsideAddress },
+    { address: nodeAddress },
+  );
   const patched = await meter.measure("PATCH", patches, progress);
   const applied = await meter.measure("kubectl apply", applies, progress);
   meter.end();

@@ -7,7 +7,6 @@ import { netnsPath } from "../../datapath/index.js";
 import type { Cluster } from "../../test/support/cluster/cluster.js";
 import { atExit } from "../cleanup.js";
 import { type ReceiverAnswer, type SenderAnswer, monotonicMs } from "./drop-messages.js";
-import { nodeAddress, outsideAddress } from "./wire.js";
 
 /** From a change of a policy to the first packet that is dropped by it, milliseconds. */
 export interface DropDelays {
@@ -23,35 +22,34 @@ const patienceMs = 10_000;
 const silenceMs = 40;
 const fewestMissed = 20;
 
-const policyPath = "/apis/sluice.dev/v1alpha1/xdppolicies/bench";
-const applied = { ...policyOf("Pass"), metadata: { name: "bench" } };
+/** A policy that lets datagrams pass or drops them. */
+export interface DropPolicy {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly path: string;
+  spec(action: "Drop" | "Pass"): object;
+}
 
-function policyOf(action: "Drop" | "Pass") {
-  return {
-    apiVersion: "sluice.dev/v1alpha1",
-    kind: "XdpPolicy",
-    spec: {
-      priority: 100,
-      ingress: [{ name: "sender", action, from: [{ cidr: `${outsideAddress}/32` }] }],
-    },
-  };
+export interface DropEnd {
+  /** Name of its network namespace; undefined: that of this process. */
+  readonly namespace?: string;
+  readonly address: string;
 }
 
 /** Puts a policy in force and takes it back, again and again, under a stream of datagrams. */
 export class DropMeter {
   readonly #cluster: Cluster;
+  readonly #policy: DropPolicy;
   readonly #sender: ChildProcess;
   readonly #receiver: ChildProcess;
 
-  /** @param outside namespace that the datagrams come from */
-  constructor(cluster: Cluster, outside: string) {
+  constructor(cluster: Cluster, policy: DropPolicy, from: DropEnd, to: DropEnd) {
     this.#cluster = cluster;
-    this.#receiver = startProcess([], "drop-receiver.js", nodeAddress, String(port));
-    this.#sender = startProcess(
-      ["nsenter", `--net=${netnsPath(outside)}`],
-      "drop-sender.js",
-      ...[outsideAddress, nodeAddress, String(port)],
-    );
+    this.#policy = policy;
+    this.#receiver = startProcess(to, "drop-receiver.js", to.address, String(port));
+    this.#sender = startProcess(from, "drop-sender.js", from.address, to.address, String(port));
   }
 
   /** @param via how the policy is written */
@@ -61,7 +59,7 @@ export class DropMeter {
     progress: (text: string) => void,
   ): Promise<DropDelays> {
     const delays: DropDelays = { fromStartMs: [], fromEndMs: [] };
-    await this.#cluster.apply(applied);
+    await this.#cluster.apply(this.#object("Pass"));
     for (let change = 0; change < changes; change++) {
       if (change % 50 === 0) progress(`${via}, change ${change + 1} of ${changes}`);
       await this.#untilFlowing();
@@ -89,16 +87,22 @@ export class DropMeter {
 
   async #write(via: "PATCH" | "kubectl apply", action: "Drop" | "Pass"): Promise<void> {
     if (via === "kubectl apply") {
-      const input = JSON.stringify({ ...applied, spec: policyOf(action).spec });
+      const input = JSON.stringify(this.#object(action));
       await this.#cluster.kubectl(["apply", "-f", "-"], { input });
     } else {
       await this.#cluster.request({
         method: "PATCH",
-        path: policyPath,
+        path: this.#policy.path,
         contentType: "application/merge-patch+json",
-        body: { spec: policyOf(action).spec },
+        body: { spec: this.#policy.spec(action) },
       });
     }
+  }
+
+  #object(action: "Drop" | "Pass") {
+    const { apiVersion, kind, namespace, name } = this.#policy;
+    const metadata = namespace === undefined ? { name } : { namespace, name };
+    return { apiVersion, kind, metadata, spec: this.#policy.spec(action) };
   }
 
   async #untilFlowing(): Promise<void> {
@@ -121,7 +125,8 @@ export class DropMeter {
   }
 }
 
-function startProcess(wrapper: readonly string[], script: string, ...args: readonly string[]) {
+function startProcess({ namespace }: DropEnd, script: string, ...args: readonly string[]) {
+  const wrapper = namespace === undefined ? [] : ["nsenter", `--net=${netnsPath(namespace)}`];
   const path = fileURLToPath(new URL(script, import.meta.url));
   const words = ["--pdeathsig", "KILL", ...wrapper, process.execPath, path, ...args];
   const child = spawn("setpriv", words, { stdio: ["ignore", "inherit", "inherit", "ipc"] });

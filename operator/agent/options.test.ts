@@ -94,22 +94,28 @@ const usualRouting = {
   masquerade: { enabled: true, exceptions: [] },
 };
 
-test("a pod network needs the API server; its plugin is installed where that is said", () => {
+test("the plugin of a pod network is installed where that is said", () => {
   const api = ["--kubeconfig", "/k", "--pod-network"];
   const sysctlFolder = "/proc/sys";
   assert.deepEqual(read(...api).podNetwork, {
     sysctlFolder,
     binFolder: undefined,
     configFolder: undefined,
+    flows: undefined,
     ...usualRouting,
   });
   assert.deepEqual(
-    read(...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d").podNetwork,
-    { sysctlFolder, binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d", ...usualRouting },
-  );
-  assert.throws(
-    () => read("--manifests", "/m", "--pod-network"),
-    /--pod-network needs the API server/,
+    read(
+      ...[...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d"],
+      ...["--flows", "65536"],
+    ).podNetwork,
+    {
+      sysctlFolder,
+      binFolder: "/opt/cni/bin",
+      configFolder: "/etc/cni/net.d",
+      flows: 65_536,
+      ...usualRouting,
+    },
   );
 });
 

@@ -8,6 +8,7 @@ import { podServiceAccount } from "../kube/service-account.js";
 import { version } from "../version.js";
 import { applyConfigFile } from "./config-file.js";
 import { readFailSafe } from "./fail-safe-file.js";
+import { afterHelp } from "./options-help.js";
 import {
   collectEndpoints,
   type Endpoint,
@@ -41,6 +42,8 @@ export interface PodNetworkOptions extends PodRoutingOptions {
   readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
   readonly configFolder?: string | undefined;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
 }
 
 /** Where objects come from. */
@@ -67,6 +70,7 @@ interface RawOptions extends RawPodRoutingOptions {
   readonly cniBinDir?: string;
   readonly cniConfDir?: string;
   readonly sysctlDir: string;
+  readonly flows?: number;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -86,25 +90,9 @@ interface RawOptions extends RawPodRoutingOptions {
   readonly config?: string;
 }
 
-const afterHelp = `
-Every option can also be set by an environment variable (named above) or in the YAML file that
---config names, under its name in camelCase (nodeLabels, eventsPerSecond, …). The command line wins
-over the environment, the environment over the file.
-
-What the agent puts into the kernel stays when it ends: packets are judged on by the rules last in
-force. sluicectl cleanup takes everything off the node.
-
-Signals:
-  SIGTERM, SIGINT   end; the rules stay in force
-  SIGUSR1, SIGUSR2  log more, log less
-
-Exit codes:
-  0  ended by a signal
-  1  could not start, or failed
-  2  the command line, the environment or the config file is wrong
-`;
-
 const fewestAddressLines = 1024;
+const fewestFlows = 1024;
+const mostFlows = 16_777_216;
 const mostEventsPerSecond = 1_000_000;
 
 /** The agent's command line. */
@@ -146,6 +134,15 @@ export function createAgentCommand(): Command {
         .default({}, "none"),
     );
   return addPodNetworkOptions(command, option)
+    .addOption(
+      option(
+        "--flows <n>",
+        "with --pod-network: flows of pods that there is room for, 190 bytes each; a table that is there " +
+          "keeps its size",
+      )
+        .argParser(readNumber(fewestFlows, mostFlows))
+        .default(undefined, "1/512 of the node's memory, 32768 to 1048576"),
+    )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
         .argParser(readGlobs)
@@ -261,27 +258,22 @@ export function resolveOptions(command: Command): AgentOptions {
       metadata: raw.metadata,
     },
     source: resolveSource(command, raw),
-    podNetwork: resolvePodNetwork(command, raw),
+    podNetwork: resolvePodNetwork(raw),
     socketPath: resolve(raw.socket),
     metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
   };
 }
 
-function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir } = raw;
+function resolvePodNetwork(raw: RawOptions): PodNetworkOptions | undefined {
+  const { podNetwork, cniBinDir, cniConfDir, sysctlDir, flows } = raw;
   if (!podNetwork) return undefined;
-  if (manifests !== undefined) {
-    command.error(
-      "error: --pod-network needs the API server: use --service-account or --kubeconfig",
-      { code: "commander.invalidArgument" },
-    );
-  }
   return {
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
     ...resolvePodRouting(raw),
+    flows,
   };
 }
 

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { newestVersion } from "./versions.js";
+import { type CniVersion, newestVersion } from "./versions.js";
 
 const program = fileURLToPath(new URL("../../bin/sluice", import.meta.url));
 /** Where the shim looks for the socket when nothing beside it says otherwise. */
@@ -70,7 +70,13 @@ function formatConfig({ mtu }: NetworkOptions): string {
     capabilities: { ips: true, mac: true, portMappings: true, bandwidth: true },
     ...(mtu === undefined ? {} : { mtu }),
   };
-  const config = { cniVersion: newestVersion, name: "sluice", plugins: [plugin] };
+  const config = {
+    // Of runtimes that know no choice of versions, such as containerd 1.6 and 1.7, none knows a newer one.
+    cniVersion: "1.0.0" satisfies CniVersion,
+    cniVersions: ["1.0.0", newestVersion] satisfies readonly CniVersion[],
+    name: "sluice",
+    plugins: [plugin],
+  };
   return `${JSON.stringify(config, undefined, 2)}\n`;
 }
 

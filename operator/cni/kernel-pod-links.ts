@@ -4,6 +4,7 @@ import {
   changeLink,
   createVeth,
   deleteLink,
+  deleteLinkAside,
   type IfIndex,
   linkByName,
   listAddresses,
@@ -140,12 +141,14 @@ function isTaken(error: unknown): boolean {
 }
 
 function activate(attachment: Attachment, sysctlFolder: string): void {
-  const { hostName, mac, addresses } = attachment;
+  const { hostName, mac, addresses, ports } = attachment;
   try {
     const { index } = requireLink(hostName);
     writeSysctl(sysctlFolder, `ipv6/conf/${hostName}/accept_ra`, "0");
     // No address of its own: all ends have the same MAC, and so would have the same.
     writeSysctl(sysctlFolder, `ipv6/conf/${hostName}/addr_gen_mode`, "1");
+    // Answers that come from the node's port have its address, if the stack sees them.
+    if (ports !== undefined) writeSysctl(sysctlFolder, `ipv4/conf/${hostName}/accept_local`, "1");
     setLinkUp(index);
     for (const address of [addresses.ipv4, addresses.ipv6]) {
       if (address === undefined) continue;
@@ -197,9 +200,9 @@ function checkPod({ ifName, addresses }: Attachment): string | undefined {
   return undefined;
 }
 
-function remove(hostName: string): void {
+async function remove(hostName: string): Promise<void> {
   try {
-    deleteLink(hostName);
+    await deleteLinkAside(hostName);
   } catch (cause) {
     throw cniError("SLUICE_CNI_LINK", `cannot remove interface ${hostName}`, { cause });
   }

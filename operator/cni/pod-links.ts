@@ -9,7 +9,7 @@ export interface FoundLink {
 }
 
 /**
- * The veths of pods. Every call is synchronous and short: it works in the network namespace of a pod, which the whole
+ * The veths of pods. Every call but `remove` is synchronous and short: it works in the network namespace of a pod, which the whole
  * thread enters.
  */
 export interface PodLinks {
@@ -25,8 +25,12 @@ export interface PodLinks {
   activate(attachment: Attachment): void;
   /** What is not as it was made; undefined when all is. */
   check(attachment: Attachment): string | undefined;
-  /** Removes both ends; nothing to do when they are gone. @throws SluiceError SLUICE_CNI_LINK */
-  remove(hostName: string): void;
+  /**
+   * Removes both ends; nothing to do when they are gone. It takes tens of milliseconds, in which this thread goes on.
+   *
+   * @throws SluiceError SLUICE_CNI_LINK
+   */
+  remove(hostName: string): void | Promise<void>;
   /** The host's ends there are. */
   list(): readonly FoundLink[];
 }

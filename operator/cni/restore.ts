@@ -44,7 +44,7 @@ export async function restoreAttachments(parts: AttachmentParts): Promise<Restor
     log.info({ attachment: attachmentKey(attachment), isComplete }, "freeing a stale attachment");
     found.delete(hostName);
     try {
-      links.remove(hostName);
+      await links.remove(hostName);
       await network.detach(attachment);
       await store.remove(attachment);
     } catch (err) {
@@ -58,7 +58,7 @@ export async function restoreAttachments(parts: AttachmentParts): Promise<Restor
     const attachment = parseAlias(hostName, alias ?? "", mtu);
     if (attachment === undefined || links.check(attachment) !== undefined) {
       log.warn({ hostName, alias }, "removing a link that an interrupted call left");
-      links.remove(hostName);
+      await links.remove(hostName);
       continue;
     }
     log.warn({ attachment: attachmentKey(attachment) }, "taking over a link without state");

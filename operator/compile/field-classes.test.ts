@@ -53,10 +53,18 @@ function rowsOf(found: Packet, slot: number): readonly number[] {
   ];
 }
 
+/** Written over whatever was there. */
+function tableOf({ writeClasses }: FieldClasses): Uint16Array {
+  const table = new Uint16Array(S.CLASS_TABLE_ENTRIES).fill(0xdead);
+  writeClasses(table);
+  return table;
+}
+
 /** Names of the rules that all classes of a packet accept. */
 function accepted(
   rules: readonly CompiledRule[],
-  { classes, ruleSets }: FieldClasses,
+  { ruleSets }: FieldClasses,
+  classes: Uint16Array,
   rows: readonly number[],
 ): readonly string[] {
   const names = rules.flatMap((one, index) =>
@@ -81,11 +89,12 @@ describe("field classes", () => {
           const named = records.map((one, index) => ({ ...one, name: `r${index}` }));
           const rules = compile(named);
           const fieldClasses = compileFieldClasses(rules);
+          const table = tableOf(fieldClasses);
           for (const found of packets) {
             const expected = named
               .filter((one) => ruleMatches(one, found, { sets: new Map(), nodes: [] }, 0))
               .map(({ name }) => name);
-            assert.deepEqual(accepted(rules, fieldClasses, rowsOf(found, 1)), expected);
+            assert.deepEqual(accepted(rules, fieldClasses, table, rowsOf(found, 1)), expected);
           }
         },
       ),
@@ -95,7 +104,10 @@ describe("field classes", () => {
 
   it("class 0 accepts nothing, and is what interfaces have that nobody judges", () => {
     const rules = compile([rule("any", "Drop")], [3]);
-    const { classes, ruleSets } = compileFieldClasses(rules);
+    const fieldClasses = compileFieldClasses(rules);
+    const { ruleSets } = fieldClasses;
+    const classes = tableOf(fieldClasses);
+    assert.ok(classes.every((one) => one < ruleSets.length));
     assert.ok(ruleSets[0]!.every((word) => word === 0));
     assert.equal(classes[S.SECTION_INTERFACE + 2], 0);
     assert.ok(hasRule(ruleSets[classes[S.SECTION_INTERFACE + 3]!]!, 0));

@@ -35,11 +35,18 @@ interface Known {
 export class LocalPods {
   #known = new Map<string, Known>();
   #byNamespace = new Map<string, readonly Subject[]>();
+  /** When a namespace last changed. */
+  #versions = new Map<string, number>();
   #version = 0;
 
   /** Changes with anything that policies see of them. */
   get version(): number {
     return this.#version;
+  }
+
+  /** The same for the pods of one namespace. */
+  versionIn(namespace: string): number {
+    return this.#versions.get(namespace) ?? 0;
   }
 
   get namespaces(): ReadonlyMap<string, readonly Subject[]> {
@@ -73,9 +80,16 @@ export class LocalPods {
     const wasSize = this.#known.size;
     this.#known = known;
     if (isSame && known.size === wasSize) return;
-    for (const list of byNamespace.values()) list.sort((a, b) => a.slotIn - b.slotIn);
-    this.#byNamespace = byNamespace;
     this.#version++;
+    const versions = new Map<string, number>();
+    for (const [namespace, list] of byNamespace) {
+      list.sort((a, b) => a.slotIn - b.slotIn);
+      const before = this.#byNamespace.get(namespace);
+      const isAlike = before?.length === list.length && list.every((one, at) => one === before[at]);
+      versions.set(namespace, isAlike ? this.versionIn(namespace) : this.#version);
+    }
+    this.#byNamespace = byNamespace;
+    this.#versions = versions;
   }
 
   /** Those of one namespace that a selector matches. */

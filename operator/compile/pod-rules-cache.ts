@@ -10,6 +10,7 @@ import {
   type PeerSets,
   type PodPolicyRecord,
   type PolicyBlock,
+  policyName,
 } from "./policy-block.js";
 import type { LastRules } from "./pod-rules.js";
 import type { InlineSet } from "./rule-list.js";
@@ -110,11 +111,14 @@ export class PodRulesCache implements PeerSets {
 
   /** The block of a policy; the same object as before while it stays what it was. */
   block(policy: PodPolicyRecord): PolicyBlock {
-    const versions = {
-      localVersion: this.localPods.version,
-      // A NetworkPolicy has its subjects in its own namespace, whatever the labels of that.
-      namespacesVersion: policy.kind === "NetworkPolicy" ? 0 : this.index.namespacesVersion,
-    };
+    // A NetworkPolicy has its subjects in its own namespace, whatever the labels of that.
+    const versions =
+      policy.kind === "NetworkPolicy"
+        ? { localVersion: this.localPods.versionIn(policy.namespace), namespacesVersion: 0 }
+        : {
+            localVersion: this.localPods.version,
+            namespacesVersion: this.index.namespacesVersion,
+          };
     const known = this.#blocks.get(policy);
     let subjects: readonly Subject[] | undefined;
     if (known !== undefined) {
@@ -170,11 +174,15 @@ export class PodRulesCache implements PeerSets {
 function emptyBlock(policy: PodPolicyRecord): PolicyBlock {
   return {
     policy,
+    order: "",
     subjects: [],
     parts: [],
     sets: new Map(),
     used: new Set(),
     ports: new Map(),
+    name: policyName(policy),
+    pods: [],
+    placed: undefined,
   };
 }
 

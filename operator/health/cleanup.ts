@@ -54,7 +54,7 @@ export function planCleanup({ pinRoot, stateFolder }: CleanupPaths): CleanupPlan
     }
     collect(pinRoot, pins, folders);
   }
-  const links = ["links", "pod-links"].map((name) => join(pinRoot, name, "/"));
+  const links = ["links", "pod-links", "arrive-links"].map((name) => join(pinRoot, name, "/"));
   const isLink = (path: string) => links.some((folder) => path.startsWith(folder));
   const states = exists(stateFolder) ? readdirSync(stateFolder) : [];
   const strangers = states.filter((name) => !stateFile.test(name));

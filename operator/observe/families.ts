@@ -1,4 +1,4 @@
-import type { Counter as Count, PodPoolState } from "../api/engine.js";
+import type { Counter as Count, PodPoolState, TableState } from "../api/engine.js";
 import type { KindState } from "../model/source-state.js";
 import { protocolLabel } from "./protocol-label.js";
 import type { Snapshot } from "./snapshot.js";
@@ -83,6 +83,11 @@ function poolSums({ status }: Snapshot, value: (pool: PodPoolState) => number): 
     sums.set(family, (sums.get(family) ?? 0) + value(pool));
   }
   return [...sums].map(([family, sum]) => [{ family }, sum] as const);
+}
+
+function podTables({ status }: Snapshot, value: (table: TableState) => number): Samples {
+  const tables = status.podNetwork?.tables ?? [];
+  return tables.map((table) => [{ table: table.name }, value(table)] as const);
 }
 
 /** All families but those of the process. Labels are names of objects, never addresses. */
@@ -229,6 +234,27 @@ export const families: readonly Family[] = [
     "Addresses that this node's podCIDRs have for pods.",
     ["family"],
     (snapshot) => poolSums(snapshot, ({ capacity }) => capacity),
+  ),
+  gauge("pod_table_entries", "Entries used in a table of pods.", ["table"], (snapshot) =>
+    podTables(snapshot, ({ used }) => used),
+  ),
+  gauge("pod_table_capacity", "Entries that it has room for.", ["table"], (snapshot) =>
+    podTables(snapshot, ({ capacity }) => capacity),
+  ),
+  gauge("pod_flows", "Flows of pods in their table.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.flows.entries),
+  ),
+  gauge("pod_flows_capacity", "Flows that it has room for.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.flows.capacity),
+  ),
+  counter(
+    "pod_flows",
+    "What became of flows; evicted are those that the full table forgot, at least.",
+    ["event"],
+    ({ status: { podNetwork } }) =>
+      Object.entries(podNetwork?.flows ?? {})
+        .filter(([name]) => name !== "entries" && name !== "capacity")
+        .map(([event, count]) => [{ event }, count] as const),
   ),
   ...twins(
     "pod_reason",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { status as fixture } from "../../test/agent/fixture-engine.js";
+import { podNetwork } from "../../test/agent/fixture-pods.js";
 import type { EngineStatus, PolicyState } from "../api/engine.js";
 import { findCrd, type JsonSchema } from "../model/schema.js";
 import { compileStructural } from "../model/structural.js";
@@ -19,7 +20,7 @@ const facts: NodeFacts = {
 const nowMs = Date.UTC(2026, 0, 1);
 
 function said(changes: Partial<EngineStatus> = {}, before?: NodeStatus, atMs = nowMs): NodeStatus {
-  return describeNode({ ...fixture, ...changes }, facts, before, atMs);
+  return describeNode({ ...fixture, ...changes }, undefined, facts, before, atMs);
 }
 
 function policy(changes: Partial<PolicyState>): readonly PolicyState[] {
@@ -86,6 +87,15 @@ describe("the status of a node", () => {
     }));
     const before = said();
     assert.deepEqual(said({ interfaces: busy }, before, nowMs + 60_000), before);
+  });
+
+  it("tells the pods' tables apart from the uplink's", () => {
+    const status = said({ podNetwork });
+    assert.deepEqual(
+      status.tables?.map(({ name }) => name),
+      ["rules", "pods: rules"],
+    );
+    assertValid(status);
   });
 
   it("changes with the use of a table by steps of 5 per cent, and when it crosses 90 per cent", () => {

@@ -1,12 +1,14 @@
-import type { EngineStatus, InterfaceState, TableState } from "../api/engine.js";
-import { manifestCodes } from "../errors.js";
+import type { EngineStatus, InterfaceState, PodPolicyState, TableState } from "../api/engine.js";
 import type { NodeDatapathManifest } from "../model/generated/node-datapath.js";
 import { toConditions } from "./condition.js";
+import { describePodPolicies } from "./describe-pod-policies.js";
 import { describePolicy } from "./describe-policy.js";
 import { limitList, type Limited } from "./limit-list.js";
+import { podsFinding } from "./pods-ready.js";
 import { readyFinding } from "./ready.js";
 import { routesFinding } from "./routes-ready.js";
 import { shorten } from "./shorten.js";
+import { isToldElsewhere } from "./told-elsewhere.js";
 
 /** What a NodeDatapath tells of its node. */
 export type NodeStatus = NonNullable<NodeDatapathManifest["status"]>;
@@ -41,10 +43,12 @@ const modes = { native: "Native", generic: "Generic", offload: "Offload", none: 
  * What the NodeDatapath of a node says. It has no packet counters, and table use only coarsely: it must change with
  * the node's state and not with its traffic.
  *
+ * @param podPolicies undefined without a pod network
  * @param before what it said last; times of conditions and small changes of table use are kept from it
  */
 export function describeNode(
   status: EngineStatus,
+  podPolicies: readonly PodPolicyState[] | undefined,
   facts: NodeFacts,
   before: NodeStatus | undefined,
   nowMs: number,
@@ -58,7 +62,7 @@ export function describeNode(
       available === "Yes" ? 1 : 0,
     ),
     tables: limitList(
-      status.tables.map((table) => describeTable(table, before)),
+      [...status.tables, ...podTables(status)].map((table) => describeTable(table, before)),
       most.tables,
     ),
     policies: limitList(
@@ -68,8 +72,12 @@ export function describeNode(
     ),
     failures: limitList(describeFailures(status), most.failures),
   };
+  const pods = podPolicies && describePodPolicies(podPolicies);
   const omitted = Object.fromEntries(
-    Object.entries<Limited<unknown>>(lists)
+    Object.entries<Pick<Limited<unknown>, "omitted">>({
+      ...lists,
+      ...(pods && { podPolicies: pods }),
+    })
       .filter(([, { omitted }]) => omitted > 0)
       .map(([name, { omitted }]) => [name, omitted]),
   );
@@ -77,7 +85,8 @@ export function describeNode(
   return {
     conditions: toConditions(
       [
-        readyFinding(status, lists.policies.entries),
+        readyFinding(status, lists.policies.entries, pods?.status.entries),
+        ...(status.podNetwork === undefined ? [] : [podsFinding(status.podNetwork, nowMs)]),
         ...(status.podNetwork?.routing === undefined
           ? []
           : [routesFinding(status.podNetwork.routing)]),
@@ -94,6 +103,7 @@ export function describeNode(
     features: lists.features.entries,
     tables: lists.tables.entries,
     policies: lists.policies.entries,
+    ...(pods !== undefined && { podPolicies: pods.status }),
     failures: lists.failures.entries,
     ...(Object.keys(omitted).length > 0 && { omitted }),
   };
@@ -140,6 +150,11 @@ function describeFeatures({ features }: NodeFacts): Entry<"features">[] {
   });
 }
 
+/** Those of the pods, told apart from the uplink's of the same names. */
+function podTables({ podNetwork }: EngineStatus): EngineStatus["tables"] {
+  return (podNetwork?.tables ?? []).map((table) => ({ ...table, name: `pods: ${table.name}` }));
+}
+
 /** A use that is worth a write of its own: see `tables` in the CRD. */
 const STEP = 0.05;
 const NEARLY_FULL = 0.9;
@@ -155,20 +170,6 @@ function describeTable(
   const hasMoved = Math.abs(used - told.used) / capacity >= STEP;
   return hasMoved || isNear(used) !== isNear(told.used) ? now : told;
 }
-
-/**
- * Errors that are told elsewhere, once for all nodes, which would only make every node write: an object that does not
- * validate says so in its own status, and an API server that was away needs no report of it.
- */
-function isToldElsewhere(code: string): boolean {
-  if (Object.hasOwn(manifestCodes, code)) return true;
-  return code.startsWith("SLUICE_KUBE_") && !lastingKubeCodes.has(code);
-}
-
-const lastingKubeCodes: ReadonlySet<string> = new Set([
-  "SLUICE_KUBE_FORBIDDEN",
-  "SLUICE_KUBE_NOT_FOUND",
-]);
 
 function describeFailures({ problems, applyError }: EngineStatus): Entry<"failures">[] {
   const own = problems.filter(

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { podNetwork, status } from "../../test/agent/fixture-engine.js";
+import { status } from "../../test/agent/fixture-engine.js";
+import { podNetwork } from "../../test/agent/fixture-pods.js";
 import { describeNode } from "./describe-node.js";
 
 const routing = podNetwork.routing!;
@@ -8,7 +9,7 @@ const facts = { kernelVersion: "6.1.0", features: [] };
 
 function condition(more: Partial<typeof routing>) {
   const all = { ...status, podNetwork: { ...podNetwork, routing: { ...routing, ...more } } };
-  const { conditions = [] } = describeNode(all, facts, undefined, 0);
+  const { conditions = [] } = describeNode(all, undefined, facts, undefined, 0);
   const { status: holds, reason, message } = conditions.find(({ type }) => type === "RoutesReady")!;
   return [holds, reason, message];
 }
@@ -25,7 +26,7 @@ test("a NodeDatapath tells how pods of other nodes are reached, and why they are
 });
 
 test("without a pod network it says nothing of routes", () => {
-  const { conditions = [] } = describeNode(status, facts, undefined, 0);
+  const { conditions = [] } = describeNode(status, undefined, facts, undefined, 0);
   assert.deepEqual(
     conditions.map(({ type }) => type),
     ["Ready"],

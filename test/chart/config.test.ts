@@ -109,6 +109,7 @@ describe("command line and config file of the chart", () => {
       sysctlFolder: "/node/proc/sys",
       binFolder: "/node/cni/bin",
       configFolder: "/node/cni/net.d",
+      flows: 65_536,
       routing: "direct",
       vxlan: { port: 8472, vni: 16_777_215 },
       mtu: 8950,

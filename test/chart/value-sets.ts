@@ -36,6 +36,7 @@ export const valueSets: Readonly<Record<string, Values>> = {
       binFolder: "/usr/libexec/cni",
       configFolder: "/etc/cni/conf.d",
       netnsFolder: "/var/run/netns",
+      flows: 65_536,
       routing: "direct",
       vxlan: { port: 8472, vni: 16_777_215 },
       mtu: 8950,

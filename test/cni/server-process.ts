@@ -44,7 +44,10 @@ async function serve(settings: ServerSettings): Promise<void> {
     mtuBytes: () => 1500,
   });
   server.attachments.setPodCidrs(settings.podCidrs.map((text) => parseCidr(text)));
-  process.on("message", () => {
+  process.on("message", ({ podCidrs }: { readonly podCidrs?: readonly string[] }) => {
+    if (podCidrs !== undefined) {
+      server.attachments.setPodCidrs(podCidrs.map((text) => parseCidr(text)));
+    }
     const { attachments, pools } = server.attachments.state();
     process.send?.({ attachments, used: pools.map(({ used }) => used), attached: attached.size });
   });

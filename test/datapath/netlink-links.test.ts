@@ -7,6 +7,7 @@ import {
   changeLink,
   createVeth,
   deleteLink,
+  deleteLinkAside,
   setLinkDown,
   setLinkUp,
 } from "../../datapath/netlink-links.js";
@@ -113,6 +114,34 @@ test("a pair is deleted by either end, and deleting what is gone is no error", a
       node.enter(() => deleteLink("slc0")),
       false,
     );
+  });
+});
+
+test("pairs are deleted aside, some at once, while this thread goes on", async () => {
+  await withNamespaces(async (lab) => {
+    const node = lab.namespace("node");
+    const names = ["slc0", "slc1", "slc2"];
+    node.enter(() => {
+      for (const name of names) createVeth({ name, mtu: 1500, peer: { name: `${name}-peer` } });
+    });
+    const deleted: Promise<boolean>[] = [];
+    const deleteAside = (name: string) =>
+      node.enter(() => void deleted.push(deleteLinkAside(name)));
+    let isDone = false;
+    names.forEach(deleteAside);
+    const all = Promise.all(deleted).then((answers) => {
+      isDone = true;
+      return answers;
+    });
+    await Promise.resolve();
+    assert.equal(isDone, false);
+    assert.deepEqual(await all, [true, true, true]);
+    assert.deepEqual(
+      node.enter(listInterfaces).map(({ name }) => name),
+      ["lo"],
+    );
+    deleteAside("slc0");
+    assert.equal(await deleted[names.length], false);
   });
 });
 

@@ -1,6 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -16,7 +24,7 @@ export interface Build {
 /** Copies this build. */
 export function copyBuild(folder: string): Build {
   mkdirSync(folder);
-  for (const part of ["operator", "datapath", "bpf"]) {
+  for (const part of ["operator", "datapath", "bpf", "bin"]) {
     cpSync(join(root, "dist", part), join(folder, "dist", part), { recursive: true });
   }
   cpSync(join(root, "package.json"), join(folder, "package.json"));
@@ -36,10 +44,44 @@ export function compileNextVersion(folder: string, { object }: Build): void {
   writeFileSync(join(folder, "fragments.h"), changed);
   const copy = join(folder, "uplink.bpf.c");
   cpSync(join(root, "datapath", "bpf", "uplink.bpf.c"), copy);
+  compile(copy, object);
+}
+
+/**
+ * Puts the programs of a version into a build that remembers more of a flow, and elsewhere: the rows of flows, and with
+ * them the table layout, are others.
+ */
+export function compileNextLayout(folder: string, { script }: Build): void {
+  const sources = join(folder, "source");
+  cpSync(join(root, "datapath", "bpf"), sources, { recursive: true });
+  const types = readFileSync(join(sources, "types.h"), "utf8");
+  const changed = types.replace(
+    /struct flow \{(.*?)\n\tstruct flow_judgement out;/s,
+    "struct flow {\n\tstruct flow_judgement out;\n\t__u64 mark;$1",
+  );
+  if (changed === types) throw new Error("struct flow is not as it was");
+  writeFileSync(join(sources, "types.h"), changed);
+  const dist = dirname(dirname(dirname(script)));
+  const objects = readdirSync(sources)
+    .filter((name) => name.endsWith(".bpf.c"))
+    .map((name) => {
+      const object = join(dist, "bpf", name.replace(".bpf.c", ".o"));
+      compile(join(sources, name), object);
+      return object;
+    });
+  const generated = join(folder, "layout.ts");
+  const generate = join(root, "scripts", "generate-layout.mjs");
+  execFileSync(process.execPath, [generate, "--out", generated, ...objects]);
+  const flags = ["--noCheck", "--noResolve", "--ignoreConfig", "--target", "es2023"];
+  const target = ["--module", "esnext", "--outDir", join(dist, "datapath", "generated")];
+  execFileSync(join(root, "node_modules", ".bin", "tsc"), [...flags, ...target, generated]);
+}
+
+function compile(source: string, object: string): void {
   const machine = execFileSync("gcc", ["-dumpmachine"], { encoding: "utf8" }).trim();
   const include = ["-I", join(root, "datapath", "bpf"), "-I", `/usr/include/${machine}`];
   const target = ["-O2", "-g", "-target", "bpf", "-mcpu=v3"];
-  execFileSync("clang", [...target, ...include, "-c", copy, "-o", object]);
+  execFileSync("clang", [...target, ...include, "-c", source, "-o", object]);
 }
 
 /** Takes the object out of a build, as a broken installation would. */

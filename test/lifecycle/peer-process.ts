@@ -14,7 +14,7 @@ export interface Peer {
 }
 
 /** Starts a peer that ends with the test. */
-export function startPeer(lab: Lab, namespace: Namespace): Peer {
+export function startPeer(lab: Lab, namespace: Pick<Namespace, "path">): Peer {
   const command = ["--pdeathsig", "KILL", "nsenter", `--net=${namespace.path}`, process.execPath];
   const child = spawn("setpriv", [...command, "--enable-source-maps", script], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],

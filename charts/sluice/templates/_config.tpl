@@ -35,4 +35,7 @@ podMtu: {{ int64 .Values.podNetwork.mtu }}
 {{- if not (kindIs "invalid" .Values.addressLines) }}
 addressLines: {{ int64 .Values.addressLines }}
 {{- end }}
+{{- if and .Values.podNetwork.enabled (not (kindIs "invalid" .Values.podNetwork.flows)) }}
+flows: {{ int64 .Values.podNetwork.flows }}
+{{- end }}
 {{- end -}}

@@ -34,7 +34,7 @@ let tunnels = 0;
  */
 export async function openTunnel(
   cluster: Cluster,
-  namespace: Namespace,
+  namespace: Pick<Namespace, "path">,
   { port = 6443, to = () => cluster.url }: { port?: number; to?: () => string } = {},
 ): Promise<Tunnel> {
   const path = join(cluster.folder, `tunnel-${++tunnels}`);
