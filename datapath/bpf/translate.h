@@ -52,15 +52,6 @@ static __noinline bool goes_to_host_ports(const struct packet *packet)
 	return own && own->host_ports;
 }
 
-/* Not inlined: its key stays off the stack of pod_out, whose own calls go deep. */
-static __noinline bool goes_to_host_ports(const struct packet *packet)
-{
-	struct pod_key key = { .family = packet->family };
-
-	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
-	return has_host_ports(&key);
-}
-
 static __always_inline void read_packet_endpoints(const struct packet *packet, struct endpoints *found)
 {
 	__builtin_memcpy(found->source, packet->source, 16);

@@ -123,7 +123,11 @@ const answers: Answers = {
   serveWho: ({ port }) => serveWho(port),
   askWho: ({ protocol, to, port, bytes = 0, timeoutMs }) =>
     protocol === "tcp" ? whoByTcp(to, port, bytes, timeoutMs) : whoByUdp(to, port, timeoutMs),
-  tellTcp({ name, text }) {
+  async tellTcp({ name, text }) {
+    // The other end may know of a connection before this one has accepted it.
+    for (let waited = 0; !connections.has(name) && waited < 5000; waited += 5) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     connections.get(name)?.socket.write(text);
   },
   lastCaller: () => {
