@@ -81,8 +81,8 @@ export {
 } from "./netlink.js";
 export type { CreateVethOptions, LinkChange, VethEndOptions } from "./netlink-links.js";
 export { changeLink, createVeth, deleteLink, setLinkDown, setLinkUp } from "./netlink-links.js";
-export type { CreateVxlanOptions } from "./netlink-vxlan.js";
-export { createVxlan } from "./netlink-vxlan.js";
+export type { CreateVxlanOptions, DontFragment, VxlanDevice } from "./netlink-vxlan.js";
+export { createVxlan, readVxlan } from "./netlink-vxlan.js";
 export type { InterfaceAddress, NewAddress, ScopeName } from "./netlink-addresses.js";
 export {
   addAddress,
@@ -90,14 +90,24 @@ export {
   listAddresses,
   replaceAddress,
 } from "./netlink-addresses.js";
-export type { DefaultRoute, NewRoute, Route, RouteFilter, RouteType } from "./netlink-routes.js";
+export type {
+  DefaultRoute,
+  NewRoute,
+  Route,
+  RouteFilter,
+  RouteLookup,
+  RouteType,
+} from "./netlink-routes.js";
 export {
   addRoute,
   deleteRoute,
   listDefaultRoutes,
   listRoutes,
+  lookUpRoute,
   replaceRoute,
 } from "./netlink-routes.js";
+export type { RoutingRule } from "./netlink-rules.js";
+export { addRule, deleteRule, listRules } from "./netlink-rules.js";
 export type { NeighbourEntry, NeighbourStateName, NewNeighbour } from "./netlink-neighbours.js";
 export {
   addNeighbour,
@@ -115,8 +125,8 @@ export {
 } from "./netlink-fdb.js";
 export { hasGro, setGro } from "./ethtool.js";
 export { getSysctl, setSysctl } from "./sysctl.js";
-export type { InterfaceEvent, InterfaceWatch } from "./netlink-watch.js";
-export { watchInterfaces } from "./netlink-watch.js";
+export type { InterfaceEvent, InterfaceWatch, RoutingEvent } from "./netlink-watch.js";
+export { watchInterfaces, watchRouting } from "./netlink-watch.js";
 export { netnsPath, withNetns } from "./netns.js";
 export type { CapabilityName } from "./capabilities.js";
 export { effectiveCapabilities, missingCapabilities } from "./capabilities.js";

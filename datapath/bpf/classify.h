@@ -3,6 +3,9 @@
  * Every rule is one bit. Each field of the packet is looked up once and gives the bitmap of rules that accept it; the
  * AND of the bitmaps holds the matching rules in order of judgement. A field that no rule constrains is not looked up:
  * its bitmap stands in as a copy of another one, which the AND does not notice.
+ *
+ * A bitmap holds a page of MAX_RULES rules. More of them are more pages, judged one after the other: a class has a
+ * bitmap in each, and a rule's index counts through all of them.
  */
 #ifndef SLUICE_CLASSIFY_H
 #define SLUICE_CLASSIFY_H
@@ -31,10 +34,10 @@ static __always_inline __u32 field_class(const struct generation *generation, __
 	return line ? half_at(line, index) : 0;
 }
 
-static __always_inline const struct rule_bitmap *bitmap_of(const struct generation *generation, __u32 base,
-							   __u32 class)
+static __always_inline const struct rule_bitmap *bitmap_of(const struct generation *generation, __u32 page,
+							   __u32 base, __u32 class)
 {
-	__u32 index = generation->rules_half * BITMAPS + base + class;
+	__u32 index = (2 * page + generation->rules_half) * BITMAPS + base + class;
 
 	return bpf_map_lookup_elem(&bitmaps, &index);
 }
@@ -73,10 +76,10 @@ static __always_inline __u32 detail_index(const struct packet *packet)
 }
 
 static __always_inline bool look_up_fields(const struct generation *generation, const struct packet *packet,
-					   __u32 slot, struct candidates *found, bool tracing)
+					   __u32 slot, __u32 page, struct candidates *found, bool tracing)
 {
 	__u32 class = field_class(generation, SECTION_INTERFACE + (slot & (MAX_INTERFACE_SLOTS - 1)));
-	const struct rule_bitmap *same = bitmap_of(generation, BITMAPS_FIELD, class);
+	const struct rule_bitmap *same = bitmap_of(generation, page, BITMAPS_FIELD, class);
 	struct trace *trace = tracing ? trace_record() : NULL;
 	__u32 fields = generation->fields, index;
 
@@ -92,39 +95,44 @@ static __always_inline bool look_up_fields(const struct generation *generation, 
 
 	found->source = found->destination = found->port = same;
 	found->source_port = found->detail = found->traits = same;
+	/* Most slots have all their rules in one page. */
+	if (page && !same->summary) {
+		found->summary = 0;
+		return true;
+	}
 	if (fields & FIELD_SOURCE) {
 		class = address_class(generation, packet, packet->source);
-		found->source = bitmap_of(generation, 0, class);
+		found->source = bitmap_of(generation, page, 0, class);
 		if (trace)
 			trace->source_class = class;
 	}
 	if (fields & FIELD_DESTINATION) {
 		class = address_class(generation, packet, packet->destination);
-		found->destination = bitmap_of(generation, BITMAPS_DESTINATION, class);
+		found->destination = bitmap_of(generation, page, BITMAPS_DESTINATION, class);
 		if (trace)
 			trace->destination_class = class;
 	}
 	if (fields & FIELD_PORT) {
 		class = field_class(generation, port_index(packet));
-		found->port = bitmap_of(generation, BITMAPS_FIELD, class);
+		found->port = bitmap_of(generation, page, BITMAPS_FIELD, class);
 		if (trace)
 			trace->port_class = class;
 	}
 	if ((fields & FIELD_SOURCE_PORT) && packet->has_ports) {
 		class = field_class(generation, source_port_index(packet));
-		found->source_port = bitmap_of(generation, BITMAPS_FIELD, class);
+		found->source_port = bitmap_of(generation, page, BITMAPS_FIELD, class);
 		if (trace)
 			trace->source_port_class = class;
 	}
 	if ((fields & FIELD_DETAIL) && (index = detail_index(packet))) {
 		class = field_class(generation, index);
-		found->detail = bitmap_of(generation, BITMAPS_FIELD, class);
+		found->detail = bitmap_of(generation, page, BITMAPS_FIELD, class);
 		if (trace)
 			trace->detail_class = class;
 	}
 	if (fields & FIELD_TRAITS) {
 		class = field_class(generation, SECTION_TRAITS + packet->traits);
-		found->traits = bitmap_of(generation, BITMAPS_FIELD, class);
+		found->traits = bitmap_of(generation, page, BITMAPS_FIELD, class);
 		if (trace)
 			trace->traits_class = class;
 	}

@@ -27,6 +27,8 @@ enum flow_state {
 	/* They did, but the rules have changed since. */
 	FLOW_STALE,
 	FLOW_REPLY_STALE,
+	/* Another flow has become the same by translation: this one cannot be told from it. */
+	FLOW_CLASH,
 	/* An ICMP error about a packet of such a flow: it goes the way of the flow, or of its answers. */
 	FLOW_ERROR_STALE,
 	FLOW_ERROR_REPLY_STALE,
@@ -129,8 +131,32 @@ static __always_inline int error_state(const struct flow *flow, const struct pac
 	return forth ? FLOW_ERROR_STALE : FLOW_ERROR_REPLY_STALE;
 }
 
+/* What goes to the one who opened a translated flow is to be what he expects. */
+static __always_inline void translate_as_answer(struct packet *packet, const struct flow *flow)
+{
+	if (!(flow->flags & FLOW_TRANSLATED))
+		return;
+	packet->translation = TRANSLATION_BACK;
+	packet->opened_as = flow->opened_as;
+}
+
+/* Two flows may have become one by translation: then only the first of them goes on. */
+static __always_inline bool is_clash(const struct packet *packet, const struct flow *flow)
+{
+	const struct endpoints *ours = &packet->opened_as, *theirs = &flow->opened_as;
+
+	if (packet->tracing)
+		return false;
+	if (!(flow->flags & FLOW_TRANSLATED))
+		return packet->translation == TRANSLATION_DONE;
+	return packet->translation != TRANSLATION_DONE || ours->source_port != theirs->source_port ||
+	       ours->destination_port != theirs->destination_port ||
+	       !same_address(ours->source, theirs->source) ||
+	       !same_address(ours->destination, theirs->destination);
+}
+
 /* An error answers a packet of a flow: it passes where a packet of the flow would. */
-static __always_inline int find_quoted_flow(struct __sk_buff *skb, const struct packet *packet,
+static __always_inline int find_quoted_flow(struct __sk_buff *skb, struct packet *packet,
 					    const struct generation *generation)
 {
 	struct connection_key key = { .family = packet->family };
@@ -145,8 +171,10 @@ static __always_inline int find_quoted_flow(struct __sk_buff *skb, const struct 
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (flow && !is_over(flow, packet, now)) {
 		state = error_state(flow, packet, generation, false);
-		if (state != FLOW_NONE)
+		if (state != FLOW_NONE) {
+			translate_as_answer(packet, flow);
 			return state;
+		}
 	}
 	turn_key(&key);
 	flow = bpf_map_lookup_elem(&flows, &key);
@@ -155,11 +183,17 @@ static __always_inline int find_quoted_flow(struct __sk_buff *skb, const struct 
 	return FLOW_NONE;
 }
 
-/* Puts the packet that opened the flow in the place of an error: for the policies that are asked about it. */
-static __always_inline bool become_quoted(struct __sk_buff *skb, struct packet *packet, __u32 state)
+/*
+ * Puts the packet that opened the flow in the place of an error: for the policies that are asked about it. A global
+ * function: its frame is not added to theirs.
+ */
+__noinline int become_quoted(struct __sk_buff *skb, struct packet *packet, __u32 state)
 {
-	struct connection_key key = { .family = packet->family };
+	struct connection_key key = {};
 
+	if (!packet)
+		return false;
+	key.family = packet->family;
 	if (!read_quoted(skb, packet, &key))
 		return false;
 	if (state == FLOW_ERROR_STALE)
@@ -209,6 +243,8 @@ __noinline int find_flow(struct __sk_buff *skb, struct packet *packet)
 	make_flow_key(packet, &key);
 	flow = asks ? bpf_map_lookup_elem(&flows, &key) : NULL;
 	if (flow && !is_over(flow, packet, now)) {
+		if (is_clash(packet, flow))
+			return FLOW_CLASH;
 		judgement = judgement_at(flow, packet->stage, true);
 		if (!judgement->generation)
 			return FLOW_NONE;
@@ -223,9 +259,10 @@ __noinline int find_flow(struct __sk_buff *skb, struct packet *packet)
 	if (!flow || is_over(flow, packet, now))
 		return FLOW_NONE;
 	judgement = judgement_at(flow, packet->stage, false);
-	if (!judgement->generation)
+	if (!judgement->generation && !(flow->flags & FLOW_TO_ITSELF))
 		return FLOW_NONE;
-	if (judgement->generation != generation->number)
+	translate_as_answer(packet, flow);
+	if (judgement->generation != generation->number && !(flow->flags & FLOW_TO_ITSELF))
 		return FLOW_REPLY_STALE;
 	count_in_flow(flow, packet, true, now);
 	return FLOW_ALLOWED;
@@ -295,10 +332,17 @@ __noinline int settle_flow(struct packet *packet, __u32 state)
 	if (state == FLOW_NONE && !opens_flow(packet))
 		return 0;
 	known = bpf_map_lookup_elem(&flows, &key);
-	if (known && !is_over(known, packet, now))
+	if (known && !is_over(known, packet, now)) {
 		flow = *known;
-	else
+	} else {
 		flow.created_ns = now;
+		if (packet->translation != TRANSLATION_NONE) {
+			flow.flags = FLOW_TRANSLATED;
+			flow.opened_as = packet->opened_as;
+		}
+		if (packet->translation == TRANSLATION_DONE && (packet->traits & TRAIT_SAME_ADDRESS))
+			flow.flags |= FLOW_TO_ITSELF;
+	}
 	judgement.generation = generation->number;
 	judgement.slot = packet->slot;
 	if (packet->stage == STAGE_OUT)

@@ -4,9 +4,12 @@
 #define SLUICE_LIMITS_H
 
 enum limits {
-	/* One bank: a 64-bit summary over 64 words. */
+	/* One page: a 64-bit summary over 64 words. */
 	MAX_RULES = 4096,
 	RULE_WORDS = 64,
+	/* The pods' tables have several, so that one pod may have more rules than a page holds. */
+	MAX_POD_PAGES = 2,
+	MAX_POD_RULES = MAX_POD_PAGES * MAX_RULES,
 
 	MAX_ADDRESS_CLASSES = 8192,
 	/* Classes of all other fields together: ports, flags, types, traits, interfaces. */
@@ -16,7 +19,7 @@ enum limits {
 	BITMAPS_FIELD = 2 * MAX_ADDRESS_CLASSES,
 	BITMAPS = 2 * MAX_ADDRESS_CLASSES + MAX_FIELD_CLASSES,
 
-	/* Counters live by slot; a slot keeps its rule through edits and restarts. */
+	/* Of one page. Counters live by slot; a slot keeps its rule through edits and restarts. */
 	MAX_RULE_SLOTS = 8192,
 	MAX_LIMITS = 1024,
 	MAX_BUCKETS = 131072,
@@ -32,6 +35,12 @@ enum limits {
 	/* Slot 0 is nobody's, and a pod takes two. */
 	MAX_PODS = MAX_INTERFACE_SLOTS / 2 - 1,
 	MAX_POD_ADDRESSES = 2 * MAX_PODS,
+	/* A node of each family has one. */
+	MAX_POD_ROUTES = 32768,
+	MAX_NODE_ADDRESSES = 4096,
+	/* One for each address of the node that a pod's port is to be had by. */
+	MAX_HOST_PORTS = 16384,
+	MAX_TRANSLATED_FRAGMENTS = 4096,
 	/* Of an object that nobody sized: --flows. */
 	MAX_FLOWS = 131072,
 	/* How long a flow lives on without a packet. */

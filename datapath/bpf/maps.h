@@ -34,7 +34,8 @@
 /* Agent writes, programs read: which generation is in force and what it holds. Mapped: a flip is one store. */
 MMAPPED_ARRAY(control, struct control, 1);
 
-/* Agent writes the inactive half, programs read the active one: rules in order of judgement. */
+/* Agent writes the inactive half, programs read the active one: rules in order of judgement. Sizes are of one page of
+ * MAX_RULES rules; the pods' tables are loaded with more, one behind the other. */
 MMAPPED_ARRAY(rules, struct rule, 2 * MAX_RULES);
 MMAPPED_ARRAY(limits, struct limit, 2 * MAX_LIMITS);
 

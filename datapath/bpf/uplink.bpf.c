@@ -83,9 +83,9 @@ static __always_inline void judge(struct xdp_md *ctx, struct packet *packet,
 			      reason);
 	if (packet->fragment == FRAGMENT_LATER && follow_first_fragment(packet))
 		return;
-	if (!look_up_fields(generation, packet, slot, &found, tracing))
+	if (!look_up_fields(generation, packet, slot, 0, &found, tracing))
 		return decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
-	walk(ctx, generation, packet, &found, tracing);
+	walk(ctx, generation, packet, &found, 0, 0, tracing);
 	if (packet->fragment == FRAGMENT_FIRST && !tracing)
 		remember_first_fragment(packet);
 }
@@ -138,18 +138,7 @@ int uplink_trace(struct xdp_md *ctx)
 	judge(ctx, &packet, generation, interface_slot(packet.ifindex), true);
 	if (packet.verdict == VERDICT_REDIRECT)
 		redirect(ctx, &packet);
-
-	trace->family = packet.family;
-	trace->protocol = packet.protocol;
-	trace->vlan_tags = packet.vlan_tags;
-	trace->source_port = packet.source_port;
-	trace->destination_port = packet.destination_port;
-	trace->detail = packet.detail;
-	trace->traits = packet.traits;
-	trace->fragment = packet.fragment;
-	trace->verdict = packet.verdict;
-	trace->reason = packet.reason;
-	trace->slot = packet.slot;
+	finish_trace(trace, &packet);
 	return XDP_PASS;
 }
 

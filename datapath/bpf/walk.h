@@ -61,6 +61,12 @@ static __always_inline void apply_effect(struct packet *packet, const struct rul
 
 enum { WALK_DECIDED = -1 };
 
+/* A page has its rows in two halves. */
+static __always_inline __u32 rule_row(const struct generation *generation, __u32 page, __u32 index)
+{
+	return (2 * page + generation->rules_half) * MAX_RULES + index;
+}
+
 /*
  * Applies one matching rule. Returns WALK_DECIDED, or the rule where the walk goes on.
  * A global function: the verifier proves it once instead of once per step of the walk.
@@ -76,7 +82,7 @@ __noinline int apply_rule(context *ctx, struct packet *packet, __u32 index)
 	if (!table || !packet)
 		return WALK_DECIDED;
 	generation = &table->generations[packet->generation & 1];
-	row = generation->rules_half * MAX_RULES + index;
+	row = rule_row(generation, index / MAX_RULES, index % MAX_RULES);
 	rule = bpf_map_lookup_elem(&rules, &row);
 	if (!rule)
 		return WALK_DECIDED;
@@ -118,9 +124,9 @@ __noinline int walk_word(context *ctx, struct packet *packet, __u32 word, __u64 
  * apply_rule does, without the calls, which cost more than all the rest of the walk.
  */
 static __always_inline bool apply_plain_rule(const struct generation *generation, struct packet *packet,
-					     __u32 index)
+					     __u32 page, __u32 index)
 {
-	__u32 row = generation->rules_half * MAX_RULES + index;
+	__u32 row = rule_row(generation, page, index);
 	const struct rule *rule = bpf_map_lookup_elem(&rules, &row);
 
 	if (!rule || rule->flags || rule->log_one_in || rule->action > ACTION_DROP)
@@ -131,12 +137,15 @@ static __always_inline bool apply_plain_rule(const struct generation *generation
 	return true;
 }
 
-/* Walks the matching rules in order until one decides. */
-static __always_inline void walk(context *ctx, const struct generation *generation,
-				 struct packet *packet, const struct candidates *found, bool tracing)
+/*
+ * Walks the matching rules of one page in order, from rule `from` on, until one decides. Returns WALK_DECIDED or the
+ * rule where the walk goes on, in a later page.
+ */
+static __always_inline int walk(context *ctx, const struct generation *generation, struct packet *packet,
+				const struct candidates *found, __u32 page, __u32 from, bool tracing)
 {
-	__u64 summary = found->summary;
-	__u32 from = 0;
+	__u64 summary = found->summary & ~0ULL << (from >> 6 & 63);
+	__u32 first_word = page * RULE_WORDS;
 
 	decide(packet, VERDICT_PASS, REASON_NO_RULE);
 	for (int i = 0; i < RULE_WORDS && summary; i++) {
@@ -145,18 +154,19 @@ static __always_inline void walk(context *ctx, const struct generation *generati
 		int next;
 
 		summary &= summary - 1;
-		if (word == from >> 6)
+		if (first_word + word == from >> 6)
 			bits &= ~0ULL << (from & 63);
 		if (!bits)
 			continue;
-		if (!tracing && apply_plain_rule(generation, packet, word * 64 + first_bit(bits)))
-			return;
-		next = walk_word(ctx, packet, word, bits);
-		if (next == WALK_DECIDED || next >= MAX_RULES)
-			return;
+		if (!tracing && apply_plain_rule(generation, packet, page, word * 64 + first_bit(bits)))
+			return WALK_DECIDED;
+		next = walk_word(ctx, packet, first_word + word, bits);
+		if (next == WALK_DECIDED || (__u32)next >= (page + 1) * MAX_RULES)
+			return next;
 		from = next;
 		summary &= ~0ULL << (from >> 6 & 63);
 	}
+	return (page + 1) * MAX_RULES;
 }
 
 #endif

@@ -18,6 +18,12 @@ import {
   readListenAddress,
   readNumber,
 } from "./option-values.js";
+import {
+  addPodRoutingOptions,
+  type PodRoutingOptions,
+  type RawPodRoutingOptions,
+  resolvePodRouting,
+} from "./pod-routing-options.js";
 
 export interface AgentOptions {
   readonly engine: EngineOptions;
@@ -31,7 +37,7 @@ export interface AgentOptions {
 }
 
 /** Where the CNI plugin and its configuration are written; undefined: nowhere. */
-export interface PodNetworkOptions {
+export interface PodNetworkOptions extends PodRoutingOptions {
   /** Where /proc/sys can be written. */
   readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
@@ -55,7 +61,7 @@ export type SourceOptions =
     };
 
 /** As commander delivers them. */
-interface RawOptions {
+interface RawOptions extends RawPodRoutingOptions {
   readonly manifests?: string;
   readonly kubeconfig?: string;
   readonly serviceAccount?: string;
@@ -95,7 +101,7 @@ export function createAgentCommand(): Command {
     const made = new Option(flags, description);
     return made.env(`SLUICE_${made.name().toUpperCase().replaceAll("-", "_")}`);
   };
-  return new Command("sluice-agent")
+  const command = new Command("sluice-agent")
     .description(
       "Puts XdpPolicies and XdpCidrSets in force on this node: compiles them into BPF maps, and " +
         "attaches the XDP program to the interfaces that they name. They come from the Kubernetes " +
@@ -155,7 +161,8 @@ export function createAgentCommand(): Command {
         "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
           "but for a mount of its own",
       ).default("/proc/sys"),
-    )
+    );
+  return addPodRoutingOptions(command, option)
     .addOption(
       option(
         "--flows <n>",
@@ -280,26 +287,21 @@ export function resolveOptions(command: Command): AgentOptions {
       metadata: raw.metadata,
     },
     source: resolveSource(command, raw),
-    podNetwork: resolvePodNetwork(command, raw),
+    podNetwork: resolvePodNetwork(raw),
     socketPath: resolve(raw.socket),
     metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
   };
 }
 
-function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir, flows } = raw;
+function resolvePodNetwork(raw: RawOptions): PodNetworkOptions | undefined {
+  const { podNetwork, cniBinDir, cniConfDir, sysctlDir, flows } = raw;
   if (!podNetwork) return undefined;
-  if (manifests !== undefined) {
-    command.error(
-      "error: --pod-network needs the API server: use --service-account or --kubeconfig",
-      { code: "commander.invalidArgument" },
-    );
-  }
   return {
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
+    ...resolvePodRouting(raw),
     flows,
   };
 }

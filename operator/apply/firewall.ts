@@ -5,8 +5,10 @@ import type { ClassId } from "../compile/address-classes.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import type { FieldClasses } from "../compile/field-classes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
+import { isSameRules } from "../compile/same-rules.js";
 import { AddressTable, type SetContents } from "./address-table.js";
 import type { Bank } from "./bank.js";
+import { inTurns } from "./in-turns.js";
 import { compareRules, type RuleDifference } from "./kernel-rules.js";
 import type { RedirectTargets } from "./redirect-targets.js";
 import { RuleTables } from "./rule-tables.js";
@@ -51,7 +53,7 @@ export class Firewall {
   readonly #onRemember: RememberConnections;
   #addresses: AddressTable | undefined;
   #rules: RuleTables | undefined;
-  #rulesText = "";
+  #state = "";
   /** Resolves when no packet reads what the last flip replaced. */
   #replacedIsFree: Promise<void> = Promise.resolve();
   #reclaiming: Promise<void> = Promise.resolve();
@@ -96,37 +98,58 @@ export class Firewall {
    * @throws CapacityError, and the rules in force stay as they were
    */
   async change(desired: DesiredFirewall): Promise<boolean> {
-    const slots = this.#slots.assign(desired.rules);
-    const next = new RuleTables(desired.rules, slots, desired.fieldClasses);
-    this.#difference ??= compareRules(this.#datapath, this.generation, next);
-    const text = JSON.stringify([
-      desired.rules,
+    const before = this.#rules;
+    const state = this.#stateText(desired);
+    const isSame =
+      before !== undefined &&
+      !this.#isBroken &&
+      state === this.#state &&
+      isSameRules(before.rules, desired.rules);
+    try {
+      const next = isSame ? before : this.#tablesOf(desired);
+      const isNew = await this.#bring(desired, next, isSame);
+      this.#state = state;
+      return isNew;
+    } catch (error) {
+      /* What stays in force keeps its slots. */
+      if (before !== undefined && !isSame) this.#slots.assign(before.rules);
+      throw error;
+    }
+  }
+
+  /** What a generation says beside its rules. */
+  #stateText(desired: DesiredFirewall): string {
+    return JSON.stringify([
       desired.judgedSlots,
       desired.enforcedSlots,
       desired.passUnparsable,
       desired.eventsPerSecond,
-      desired.rules.map(({ protocols }) => protocols && [...protocols]),
       this.#targets.interfaces(desired.rules),
     ]);
+  }
+
+  #tablesOf({ rules, fieldClasses }: DesiredFirewall): RuleTables {
+    const next = new RuleTables(rules, this.#slots.assign(rules), fieldClasses);
+    this.#difference ??= compareRules(this.#datapath, this.generation, next);
+    return next;
+  }
+
+  async #bring(desired: DesiredFirewall, next: RuleTables, isSame: boolean): Promise<boolean> {
     const addresses = this.#addresses;
     if (addresses === undefined || this.#isBroken || !addresses.canBecome(desired.contents)) {
       await this.#buildAnew(desired, next);
-    } else {
-      const isSame = text === this.#rulesText;
-      try {
-        await this.#changeInPlace(desired, next, addresses, isSame);
-      } catch (error) {
-        this.#isBroken = true;
-        if (!(error instanceof CapacityError)) throw error;
-        /* What edits left scattered may fit when it is laid out anew. */
-        await this.#buildAnew(desired, next);
-        this.#rulesText = text;
-        return true;
-      }
-      if (isSame) return false;
+      return true;
     }
-    this.#rulesText = text;
-    return true;
+    try {
+      await this.#changeInPlace(desired, next, addresses, isSame);
+    } catch (error) {
+      this.#isBroken = true;
+      if (!(error instanceof CapacityError)) throw error;
+      /* What edits left scattered may fit when it is laid out anew. */
+      await this.#buildAnew(desired, next);
+      return true;
+    }
+    return !isSame;
   }
 
   /**
@@ -147,7 +170,7 @@ export class Firewall {
     const half = other(active.v4Half);
     const addresses = new AddressTable(this.#datapath, half, desired.contents);
     await addresses.build(() => yieldToLoop());
-    this.#writeRules(next, other(active.rulesHalf), addresses);
+    await this.#writeRules(next, other(active.rulesHalf), addresses);
     this.#flip(desired, next, addresses, other(active.rulesHalf));
     this.#addresses = addresses;
     this.#rules = next;
@@ -176,7 +199,7 @@ export class Firewall {
     if (!rulesAreSame || oldV6 !== undefined) {
       const half = rulesAreSame ? activeHalf : other(activeHalf);
       await this.#replacedIsFree;
-      if (!rulesAreSame) this.#writeRules(next, half, addresses);
+      if (!rulesAreSame) await this.#writeRules(next, half, addresses);
       this.#flip(desired, rulesAreSame ? current : next, addresses, half);
       if (oldV6 !== undefined) addresses.retireV6(oldV6);
     }
@@ -209,24 +232,15 @@ export class Firewall {
   }
 
   #publish(rules: RuleTables, half: Half, addresses: AddressTable, first: ClassId): void {
-    rules.writeClasses(
-      this.#datapath,
-      half,
-      addresses.classes,
-      (key) => addresses.idOf(key),
-      first,
-    );
+    const idOf = (key: string) => addresses.idOf(key);
+    const steps = rules.classSteps(this.#datapath, half, addresses.classes, idOf, first);
+    while (steps.next().done !== true);
   }
 
-  #writeRules(rules: RuleTables, half: Half, addresses: AddressTable): void {
+  async #writeRules(rules: RuleTables, half: Half, addresses: AddressTable): Promise<void> {
     this.#targets.begin();
-    rules.write(
-      this.#datapath,
-      half,
-      addresses.classes,
-      (key) => addresses.idOf(key),
-      this.#targets,
-    );
+    const idOf = (key: string) => addresses.idOf(key);
+    await inTurns(rules.write(this.#datapath, half, addresses.classes, idOf, this.#targets));
   }
 
   #flip(

@@ -1,6 +1,6 @@
-import { type Generation, Limits, Rule } from "../../datapath/generated/layout.js";
+import { type Generation, Rule } from "../../datapath/generated/layout.js";
 import type { Bank } from "./bank.js";
-import type { RuleRow, RuleTables } from "./rule-tables.js";
+import { ruleCapacity, type RuleRow, ruleRow, type RuleTables } from "./rule-tables.js";
 
 /** The rules that an earlier agent left in force against those that are wanted. */
 export interface RuleDifference {
@@ -17,10 +17,10 @@ export function compareRules(
   { rulesHalf, ruleCount }: Pick<Generation, "rulesHalf" | "ruleCount">,
   wanted: RuleTables,
 ): RuleDifference {
-  const count = Math.min(ruleCount, Limits.MAX_RULES);
+  const count = Math.min(ruleCount, ruleCapacity(datapath));
   const left = new Map<string, number>();
   for (let index = 0; index < count; index++) {
-    const at = (rulesHalf * Limits.MAX_RULES + index) * datapath.rules.stride;
+    const at = ruleRow(rulesHalf, index) * datapath.rules.stride;
     const key = rowKey(Rule.decode(datapath.rules.view, at));
     left.set(key, (left.get(key) ?? 0) + 1);
   }

@@ -4,10 +4,18 @@ import {
   ConnectionKey,
   Flow,
   FlowCounts,
+  FragmentKey,
+  HostPort,
+  HostPortKey,
+  Limits,
+  NodeAddress,
   Pod,
   PodInterface,
   PodKey,
+  PodRoute,
+  PodRouteKey,
   podMaps,
+  TranslatedFragment,
 } from "../../datapath/generated/layout.js";
 import { u32 } from "../../datapath/codec.js";
 import { openBank } from "./bank.js";
@@ -29,6 +37,15 @@ export interface PodDatapathOptions {
  */
 const UNUSED = { connections: 64, source_buckets: 64 };
 
+/** Several pages, one behind the other: one pod may have more rules than a page holds. */
+const PAGES = {
+  rules: Limits.MAX_POD_PAGES * 2 * Limits.MAX_RULES,
+  bitmaps: Limits.MAX_POD_PAGES * 2 * Limits.BITMAPS,
+  rule_counters: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+  rule_names: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+  node_buckets: Limits.MAX_POD_PAGES * Limits.MAX_RULE_SLOTS,
+};
+
 /**
  * Loads the pods' programs over the pods' bank: openBank().
  *
@@ -41,13 +58,19 @@ export async function openPodDatapath({ pinRoot, addressLines, flows }: PodDatap
       object: OBJECT,
       folder,
       maps: podMaps,
-      sizes: { address_lines: addressLines, flows, ...UNUSED },
+      sizes: { address_lines: addressLines, flows, ...UNUSED, ...PAGES },
     },
     ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
+      podArrive: program("pod_arrive"),
+      podTrace: program("pod_trace"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      nodeAddresses: map("node_addresses", PodKey, NodeAddress),
+      podRoutes: map("pod_routes", PodRouteKey, PodRoute),
+      hostPorts: map("host_ports", HostPortKey, HostPort),
+      translatedFragments: map("translated_fragments", FragmentKey, TranslatedFragment),
       podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
       flowCounters: perCpu("flow_counters", FlowCounts),

@@ -1,6 +1,8 @@
+import type { PodKey } from "../../datapath/generated/layout.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
+import type { PortMapping } from "./host-ports.js";
 import type { PodIdentity } from "./pod-objects.js";
 
 /** A pod's interface, as it was attached. */
@@ -13,6 +15,8 @@ export interface PodLink {
   readonly pod: PodIdentity;
   /** Missing: without limit. */
   readonly bandwidth?: PodBandwidth;
+  /** Ports of the node that stand for its own; missing: none. */
+  readonly ports?: readonly PortMapping[];
 }
 
 /** What one direction of a pod may take. */
@@ -48,9 +52,18 @@ export interface AddressWords {
 
 export function wordsOf(text: string): AddressWords {
   const cidr = parseCidr(text);
+  return { family: cidr.family, words: wordsOfCidr(cidr) };
+}
+
+/** The address as tables have it for a key. */
+export function keyOfCidr(cidr: Cidr): PodKey {
+  return { address: wordsOfCidr(cidr), family: cidr.family };
+}
+
+function wordsOfCidr(cidr: Cidr): readonly number[] {
   const bytes = Buffer.alloc(16);
   writeAddress(cidr, bytes);
-  return { family: cidr.family, words: [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) };
+  return [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at));
 }
 
 function writeAddress(cidr: Cidr, bytes: Buffer): void {

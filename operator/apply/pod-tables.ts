@@ -2,8 +2,6 @@ import { join } from "node:path";
 import type pino from "pino";
 import { Limits, type PodInterface, type PodKey } from "../../datapath/generated/layout.js";
 import {
-  attachClsact,
-  attachTc,
   type IfIndex,
   ifIndex,
   listInterfaces,
@@ -16,6 +14,7 @@ import { CapacityError } from "../compile/capacity-error.js";
 import { CLSACT } from "./attachments.js";
 import { clearInterfaceSlot } from "./counters.js";
 import { LinkPins } from "./link-pins.js";
+import { attachPinned } from "./pinned-program.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import { macBytes, type PodLink, wordsOf } from "./pod-link.js";
 import { limitBits, writeRates } from "./pod-rates.js";
@@ -113,7 +112,7 @@ export class PodTables {
   /** Puts this agent's programs on the link, in place where others are, and lets other pods find it. */
   connect(link: PodLink, { index, slotOut, slotIn }: PodPlace): void {
     for (const { kind, direction, program } of HOOKS) {
-      this.#attach(kind, this.#datapath[program], index, direction);
+      attachPinned(this.#pins, { kind, index, direction }, this.#datapath[program]);
     }
     const row = {
       ifindex: index,
@@ -147,29 +146,6 @@ export class PodTables {
         !this.#isAttached(this.#datapath[program], ifIndex(index), direction),
     );
     return missing && `its program ${missing.kind}`;
-  }
-
-  #attach(
-    kind: "pod-out" | "pod-in",
-    program: Program,
-    index: IfIndex,
-    direction: TcDirection,
-  ): void {
-    const adopted = this.#pins.open(kind, index);
-    if (adopted !== undefined) {
-      adopted.update(program);
-      adopted.close();
-      return;
-    }
-    const filter = { ifIndex: index, direction, ...CLSACT };
-    if (queryClsact(filter) !== undefined) {
-      attachClsact(program, filter);
-      return;
-    }
-    const made = attachTc(program, filter);
-    if (made.kind === "clsact") return;
-    this.#pins.add(kind, index, made.link);
-    made.link.close();
   }
 
   #isAttached(program: Program, index: IfIndex, direction: TcDirection): boolean {

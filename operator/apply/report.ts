@@ -200,7 +200,7 @@ function describeTables({
   const { rules, addresses } = firewall;
   return [
     { name: "rules", used: rules?.rules.length ?? 0, capacity: Limits.MAX_RULES },
-    { name: "rule slots", used: slots.used, capacity: Limits.MAX_RULE_SLOTS - 1 },
+    { name: "rule slots", used: slots.used, capacity: slots.capacity },
     { name: "limits", used: rules?.limitCount ?? 0, capacity: Limits.MAX_LIMITS },
     {
       name: "address classes",

@@ -25,11 +25,11 @@ function rules(policy: string, count: number): readonly SlotOwner[] {
 }
 
 describe("rule slots", () => {
-  it("are given out from 1, one for each rule, and cleared for it", () => {
+  it("are given out from 1, one for each rule; fresh ones have nothing to clear", () => {
     const { slots, cleared } = open();
     const given = slots.assign([...rules("a", 2), ...rules("b", 1)]);
     assert.deepEqual(given, [1, 2, 3]);
-    assert.deepEqual(cleared, [1, 2, 3]);
+    assert.deepEqual(cleared, []);
     assert.deepEqual(slots.owner(3), { policy: "b", rule: "r0" });
     assert.equal(slots.find({ policy: "a", rule: "r1" }), 2);
     assert.equal(slots.find({ policy: "a", rule: "r2" }), undefined);
@@ -44,7 +44,7 @@ describe("rule slots", () => {
     assert.deepEqual(slots.assign([other, second!, first!]), [3, 2, 1]);
     slots.assign([other]);
     assert.deepEqual(slots.assign([second!, other]), [2, 3]);
-    assert.deepEqual(cleared, [1, 2, 3]);
+    assert.deepEqual(cleared, []);
     assert.equal(slots.used, 2);
   });
 
@@ -52,6 +52,18 @@ describe("rule slots", () => {
     const { slots } = open();
     const rule = { policy: "a", rule: "wide" };
     assert.deepEqual(slots.assign([rule, rule, { policy: "a", rule: "next" }]), [1, 1, 2]);
+  });
+
+  it("know since when they count, if this agent gave them", () => {
+    const { slots, table } = open();
+    const beforeMs = Date.now();
+    slots.assign(rules("a", 1));
+    const sinceMs = slots.countedSinceMs(1) ?? 0;
+    assert.ok(sinceMs >= beforeMs && sinceMs <= Date.now(), String(sinceMs));
+    slots.assign([]);
+    slots.assign(rules("a", 2));
+    assert.equal(slots.countedSinceMs(1), sinceMs);
+    assert.equal(open(table).slots.countedSinceMs(1), undefined);
   });
 
   it("are read back from the kernel by the next agent", () => {
@@ -83,7 +95,7 @@ describe("rule slots", () => {
     assert.deepEqual(slots.assign([...kept, { policy: "new", rule: "fresh" }]).at(-1), LAST);
     const [reused] = slots.assign([{ policy: "new", rule: "reuses" }, ...kept]);
     assert.equal(reused, 1);
-    assert.equal(cleared.at(-1), 1);
+    assert.deepEqual(cleared, [1]);
     assert.equal(slots.find(gone!), undefined);
     assert.deepEqual(open(table).slots.owner(1), { policy: "new", rule: "reuses" });
   });

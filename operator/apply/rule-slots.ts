@@ -1,4 +1,4 @@
-import { Limits, RuleName } from "../../datapath/generated/layout.js";
+import { RuleName } from "../../datapath/generated/layout.js";
 import { CapacityError } from "../compile/capacity-error.js";
 import type { Bank } from "./bank.js";
 
@@ -15,23 +15,36 @@ export class RuleSlots {
   readonly #names: Uint8Array;
   readonly #stride: number;
   readonly #owners: (SlotOwner | undefined)[] = [];
-  readonly #byName = new Map<string, number>();
+  /** By policy, then by rule: names are looked up for every rule at every change. */
+  readonly #byName = new Map<string, Map<string, number>>();
+  readonly #capacity: number;
+  readonly #takenAtMs: (number | undefined)[] = [];
   readonly #clear: (slot: number) => void;
   #inUse = new Set<number>();
+  #last: { readonly rules: readonly SlotOwner[]; readonly slots: readonly number[] } = {
+    rules: [],
+    slots: [],
+  };
 
   /** @param clear resets the counters and buckets of a slot that changes hands */
   constructor(datapath: Pick<Bank, "ruleNames">, clear: (slot: number) => void) {
     this.#names = datapath.ruleNames.bytes;
     this.#stride = datapath.ruleNames.stride;
+    this.#capacity = this.#names.length / this.#stride;
     this.#clear = clear;
     const view = datapath.ruleNames.view;
-    for (let slot = 1; slot < Limits.MAX_RULE_SLOTS; slot++) {
+    for (let slot = 1; slot < this.#capacity; slot++) {
       if (this.#names[slot * this.#stride] === 0) continue;
       const { policy, rule } = RuleName.decode(view, slot * this.#stride);
       const owner = { policy: text(policy), rule: text(rule) };
       this.#owners[slot] = owner;
-      this.#byName.set(nameKey(owner), slot);
+      this.#setName(owner, slot);
     }
+  }
+
+  /** Slots that rules can have; slot 0 is none. */
+  get capacity(): number {
+    return this.#capacity - 1;
   }
 
   get used(): number {
@@ -42,8 +55,13 @@ export class RuleSlots {
     return this.#owners[slot];
   }
 
-  find(owner: SlotOwner): number | undefined {
-    return this.#byName.get(nameKey(owner));
+  /** Since when the counters of a slot count its rule, in milliseconds since the epoch; undefined: since an earlier agent. */
+  countedSinceMs(slot: number): number | undefined {
+    return this.#takenAtMs[slot];
+  }
+
+  find({ policy, rule }: SlotOwner): number | undefined {
+    return this.#byName.get(policy)?.get(rule);
   }
 
   /**
@@ -53,52 +71,77 @@ export class RuleSlots {
    */
   assign(rules: readonly SlotOwner[]): readonly number[] {
     const inUse = new Set<number>();
-    for (const rule of rules) {
-      const slot = this.find(rule);
-      if (slot !== undefined) inUse.add(slot);
-    }
-    let candidate = 1;
-    const slots = rules.map((rule) => {
-      const known = this.find(rule);
-      if (known !== undefined) return known;
-      candidate = this.#free(inUse, candidate);
-      inUse.add(candidate);
-      this.#take(candidate, rule);
-      return candidate;
+    const missing: number[] = [];
+    const last = this.#last;
+    const slots = rules.map((rule, index) => {
+      /* Most rules are the same objects at the same places as before. */
+      const slot = last.rules[index] === rule ? last.slots[index] : this.find(rule);
+      if (slot === undefined) missing.push(index);
+      else inUse.add(slot);
+      return slot ?? 0;
     });
+    const free = this.#freeSlots(inUse);
+    for (const index of missing) {
+      const rule = rules[index]!;
+      /* Several bits of one new rule. */
+      const known = this.find(rule);
+      slots[index] = known ?? this.#give(free, inUse, rule);
+    }
     this.#inUse = inUse;
+    this.#last = { rules, slots };
     return slots;
   }
 
+  #give(free: Iterator<number>, inUse: Set<number>, rule: SlotOwner): number {
+    const next = free.next();
+    if (next.done === true) {
+      throw new CapacityError("rule slots", this.#capacity - 1, "the rules need more");
+    }
+    inUse.add(next.value);
+    this.#take(next.value, rule);
+    return next.value;
+  }
+
   /** Never used before vanished: a rule that comes back finds its counters. */
-  #free(inUse: ReadonlySet<number>, from: number): number {
-    for (let slot = from; slot < Limits.MAX_RULE_SLOTS; slot++) {
-      if (this.#owners[slot] === undefined) return slot;
+  *#freeSlots(inUse: ReadonlySet<number>): Generator<number> {
+    for (let slot = 1; slot < this.#capacity; slot++) {
+      if (this.#owners[slot] === undefined) yield slot;
     }
-    for (let slot = 1; slot < Limits.MAX_RULE_SLOTS; slot++) {
-      if (!inUse.has(slot) && !this.#inUse.has(slot)) return slot;
+    for (let slot = 1; slot < this.#capacity; slot++) {
+      if (!inUse.has(slot) && !this.#inUse.has(slot)) yield slot;
     }
-    throw new CapacityError("rule slots", Limits.MAX_RULE_SLOTS - 1, "the rules need more");
   }
 
   #take(slot: number, { policy, rule }: SlotOwner): void {
     /* Not what was given: it may be a whole rule, which would live on in here. */
     const owner = { policy, rule };
     const before = this.#owners[slot];
-    if (before !== undefined) this.#byName.delete(nameKey(before));
-    this.#clear(slot);
+    /* What never was anybody's has counted nothing. */
+    if (before !== undefined) {
+      this.#deleteName(before);
+      this.#clear(slot);
+    }
     const at = slot * this.#stride;
     this.#names.fill(0, at, at + RuleName.size);
     const { offsets } = RuleName;
     this.#names.set(Buffer.from(policy), at + offsets.policy);
     this.#names.set(Buffer.from(rule), at + offsets.rule);
     this.#owners[slot] = owner;
-    this.#byName.set(nameKey(owner), slot);
+    this.#takenAtMs[slot] = Date.now();
+    this.#setName(owner, slot);
   }
-}
 
-function nameKey({ policy, rule }: SlotOwner): string {
-  return `${policy}\0${rule}`;
+  #setName({ policy, rule }: SlotOwner, slot: number): void {
+    const rules = this.#byName.get(policy);
+    if (rules === undefined) this.#byName.set(policy, new Map([[rule, slot]]));
+    else rules.set(rule, slot);
+  }
+
+  #deleteName({ policy, rule }: SlotOwner): void {
+    const rules = this.#byName.get(policy);
+    rules?.delete(rule);
+    if (rules?.size === 0) this.#byName.delete(policy);
+  }
 }
 
 /** A NUL-terminated C string. */

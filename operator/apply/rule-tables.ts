@@ -11,10 +11,10 @@ import {
 import type { AddressClasses, ClassId, SetId } from "../compile/address-classes.js";
 import {
   addRule,
+  pagesOf,
   BITMAP_WORDS,
   emptyRuleSet,
   type RuleSet,
-  uniteRules,
   writeBitmap,
 } from "../compile/bitmap.js";
 import { CapacityError } from "../compile/capacity-error.js";
@@ -28,6 +28,8 @@ import type { RedirectTargets } from "./redirect-targets.js";
 const TICKS_PER_SECOND = 16_000_000_000n;
 const COST_UNITS = 1n << 10n;
 const MAX_BURST = 1n << 62n;
+/** Bitmaps that are written in a fraction of a millisecond. */
+const ROWS_PER_STEP = 256;
 
 /** `struct rule` without what points into tables that come in halves. */
 export type RuleRow = Omit<Rule, "target" | "targetCount">;
@@ -35,7 +37,7 @@ export type RuleRow = Omit<Rule, "target" | "targetCount">;
 /** Rules by address set, for one of the two address fields. */
 interface AddressField {
   readonly any: RuleSet;
-  readonly bySet: ReadonlyMap<string, RuleSet>;
+  readonly bySet: ReadonlyMap<string, readonly number[]>;
   readonly isUsed: boolean;
 }
 
@@ -81,39 +83,35 @@ export class RuleTables {
 
   /** The rows of the rules, but for their places in other tables. */
   rows(): readonly RuleRow[] {
-    return this.rules.map((rule, index) => ({
-      action: actionOf(rule),
-      flags:
-        (rule.audit ? RuleFlags.RULE_AUDIT : 0) | (rule.isDefault ? RuleFlags.RULE_DEFAULT : 0),
-      resume: rule.resume,
-      next: rule.next,
-      slot: this.slots[index]!,
-      logOneIn: rule.logOneIn,
-    }));
+    return this.rules.map((rule, index) => this.#row(rule, index));
   }
 
-  /** Writes rules, limits, field classes and all bitmaps to a half that no packet reads. */
-  write(
+  /**
+   * Writes rules, limits, field classes and all bitmaps to a half that no packet reads, in steps between which others may
+   * have their turn.
+   */
+  *write(
     datapath: Bank,
     half: 0 | 1,
     classes: AddressClasses,
     idOf: (key: string) => SetId | undefined,
     targets: RedirectTargets,
-  ): void {
+  ): Generator<void, void> {
     let limit = 0;
-    const rows = this.rows();
+    /* Not by the codec, which takes an object for each of some thousand rules at every change. */
     this.rules.forEach((rule, index) => {
       const target = targets.indexOf(half, rule);
-      const at = (half * Limits.MAX_RULES + index) * datapath.rules.stride;
-      Rule.encode(
-        {
-          ...rows[index]!,
-          target: rule.action === "Limit" ? limit : target.first,
-          targetCount: target.count,
-        },
-        datapath.rules.view,
-        at,
-      );
+      const { view, stride } = datapath.rules;
+      const at = ruleRow(half, index) * stride;
+      const { offsets } = Rule;
+      view.setUint8(at + offsets.action, actionOf(rule));
+      view.setUint8(at + offsets.flags, flagsOf(rule));
+      view.setUint16(at + offsets.resume, rule.resume, true);
+      view.setUint16(at + offsets.next, rule.next, true);
+      view.setUint32(at + offsets.slot, this.slots[index]!, true);
+      view.setUint32(at + offsets.target, rule.action === "Limit" ? limit : target.first, true);
+      view.setUint32(at + offsets.targetCount, target.count, true);
+      view.setUint32(at + offsets.logOneIn, rule.logOneIn, true);
       if (rule.rateLimit !== undefined) {
         const limitAt = (half * Limits.MAX_LIMITS + limit++) * datapath.limits.stride;
         Limit.encode(limitRow(rule.rateLimit), datapath.limits.view, limitAt);
@@ -125,49 +123,76 @@ export class RuleTables {
       datapath.fieldClasses.bytes.byteOffset + half * table.byteLength,
       table.length,
     ).set(table);
-    ruleSets.forEach((set, index) => {
+    for (const [index, set] of ruleSets.entries()) {
       this.#writeBitmap(datapath, half, Limits.BITMAPS_FIELD + index, set);
-    });
-    this.writeClasses(datapath, half, classes, idOf, 0);
+      if (index % ROWS_PER_STEP === 0) yield;
+    }
+    yield* this.classSteps(datapath, half, classes, idOf, 0);
   }
 
   /** Writes the bitmaps of address classes from `first` on. */
-  writeClasses(
+  *classSteps(
     datapath: Bank,
     half: 0 | 1,
     classes: AddressClasses,
     idOf: (key: string) => SetId | undefined,
     first: ClassId,
-  ): void {
+  ): Generator<void, void> {
     for (const [field, base] of [
       [this.#source, 0],
       [this.#destination, Limits.BITMAPS_DESTINATION],
     ] as const) {
       if (!field.isUsed) continue;
-      const byId = new Map<SetId, RuleSet>();
-      for (const [key, set] of field.bySet) {
+      const byId: (readonly number[] | undefined)[] = [];
+      for (const [key, rules] of field.bySet) {
         const id = idOf(key);
-        if (id !== undefined) byId.set(id, set);
+        if (id !== undefined) byId[id] = rules;
       }
+      const set = field.any.slice();
       for (let classId = first; classId < classes.count; classId++) {
-        const set = field.any.slice();
+        set.set(field.any);
         for (const member of classes.members(classId)) {
-          const rules = byId.get(member);
-          if (rules !== undefined) uniteRules(set, rules);
+          for (const rule of byId[member] ?? []) addRule(set, rule);
         }
         this.#writeBitmap(datapath, half, base + classId, set);
+        if (classId % ROWS_PER_STEP === 0) yield;
       }
     }
   }
 
   #writeBitmap(datapath: Bank, half: 0 | 1, row: number, set: RuleSet): void {
-    writeBitmap(set, datapath.bitmaps.u32, (half * Limits.BITMAPS + row) * BITMAP_WORDS);
+    for (let page = 0; page < pagesOf(this.rules.length); page++) {
+      const at = ((2 * page + half) * Limits.BITMAPS + row) * BITMAP_WORDS;
+      writeBitmap(set, page, datapath.bitmaps.u32, at);
+    }
+  }
+
+  #row(rule: CompiledRule, index: number): RuleRow {
+    return {
+      action: actionOf(rule),
+      flags: flagsOf(rule),
+      resume: rule.resume,
+      next: rule.next,
+      slot: this.slots[index]!,
+      logOneIn: rule.logOneIn,
+    };
   }
 }
 
+/** Rules that a half of the tables holds. */
+export function ruleCapacity({ rules }: Pick<Bank, "rules">): number {
+  return rules.length / 2;
+}
+
+/** Row of a rule in the table of rules: each page has its two halves. */
+export function ruleRow(half: number, index: number): number {
+  const inPage = index % Limits.MAX_RULES;
+  return (2 * ((index - inPage) / Limits.MAX_RULES) + half) * Limits.MAX_RULES + inPage;
+}
+
 function addressField(rules: readonly CompiledRule[], field: "from" | "to"): AddressField {
-  const any = emptyRuleSet();
-  const bySet = new Map<string, RuleSet>();
+  const any = emptyRuleSet(rules.length);
+  const bySet = new Map<string, number[]>();
   rules.forEach((rule, index) => {
     const keys = rule[field];
     if (keys === undefined) {
@@ -175,9 +200,9 @@ function addressField(rules: readonly CompiledRule[], field: "from" | "to"): Add
       return;
     }
     for (const key of keys) {
-      let set = bySet.get(key);
-      if (set === undefined) bySet.set(key, (set = emptyRuleSet()));
-      addRule(set, index);
+      const list = bySet.get(key);
+      if (list === undefined) bySet.set(key, [index]);
+      else list.push(index);
     }
   });
   return { any, bySet, isUsed: rules.some((rule) => rule[field] !== undefined) };
@@ -197,6 +222,10 @@ function fieldsOf(
     [rules.some(({ traits }) => traits !== 0), Field.FIELD_TRAITS],
   ];
   return bits.reduce((fields, [isUsed, bit]) => (isUsed ? fields | bit : fields), 0);
+}
+
+function flagsOf({ audit, isDefault }: CompiledRule): number {
+  return (audit ? RuleFlags.RULE_AUDIT : 0) | (isDefault ? RuleFlags.RULE_DEFAULT : 0);
 }
 
 function actionOf({ action, redirect }: CompiledRule): RuleAction {

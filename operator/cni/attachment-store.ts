@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Attachment, fileNameOf, hostNameOf } from "./attachment.js";
 import type { Bandwidth, Rate } from "./bandwidth.js";
 import { cniError } from "./errors.js";
+import { storedPorts } from "./port-mappings.js";
 
 /** An attachment as it is on disk. */
 export interface StoredAttachment {
@@ -169,6 +170,7 @@ function parse(text: string): Attachment | undefined {
   if (hostName !== hostNameOf({ containerId, ifName })) return undefined;
   if (typeof mac !== "string" || typeof mtu !== "number") return undefined;
   const bandwidth = bandwidthOf(value.bandwidth);
+  const ports = storedPorts(value.ports);
   const stringOf = (part: unknown) => (typeof part === "string" ? part : undefined);
   return {
     containerId,
@@ -185,6 +187,7 @@ function parse(text: string): Attachment | undefined {
       uid: stringOf(value.pod.uid),
     },
     ...(bandwidth !== undefined && { bandwidth }),
+    ...(ports !== undefined && { ports }),
   };
 }
 

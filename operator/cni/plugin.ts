@@ -49,6 +49,7 @@ export function createPlugin(options: PluginOptions): Plugin {
       wantedAddresses: config.wantedAddresses,
       wantedMac: config.wantedMac,
       bandwidth: config.bandwidth,
+      ports: config.ports,
       pod,
     });
     const tookMs = Math.round(performance.now() - startMs);

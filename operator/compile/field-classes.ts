@@ -1,6 +1,13 @@
 import { ClassSections as S, Limits } from "../../datapath/generated/layout.js";
 import type { PortRange } from "../model/records.js";
-import { addRule, emptyRuleSet, type RuleSet, removeRule, ruleSetKey } from "./bitmap.js";
+import {
+  addRule,
+  emptyRuleSet,
+  hashRules,
+  hasSameRules,
+  type RuleSet,
+  removeRule,
+} from "./bitmap.js";
 import { CapacityError } from "./capacity-error.js";
 import {
   isUnconstrained,
@@ -22,6 +29,15 @@ type PortedProtocol = "tcp" | "udp" | "sctp";
 const PORTED: readonly PortedProtocol[] = ["tcp", "udp", "sctp"];
 const TRAIT_VALUES = 128;
 const PORTS = 65536;
+
+/** As {@link compileFieldClasses}; keeps what it made last for when the list is asked about again. */
+export function lastFieldClasses(): (rules: readonly CompiledRule[]) => FieldClasses {
+  let last: { readonly of: readonly CompiledRule[]; readonly classes: FieldClasses } | undefined;
+  return (rules) => {
+    if (last?.of !== rules) last = { of: rules, classes: compileFieldClasses(rules) };
+    return last.classes;
+  };
+}
 
 /**
  * @param rules in order of judgement
@@ -46,11 +62,26 @@ class ClassTable {
   readonly classes = new Uint16Array(S.CLASS_TABLE_ENTRIES);
   readonly ruleSets: RuleSet[] = [];
   readonly #rules: readonly CompiledRule[];
-  readonly #byKey = new Map<string, number>();
+  readonly #byHash = new Map<number, number[]>();
+  readonly #all: RuleSet;
+  /** Rules of any protocol, and the others by what they name: once over the rules, not once for each section. */
+  readonly #unconstrained: RuleSet;
+  readonly #bySpace = new Map<ProtocolSpace, RuleWithBox[]>();
 
   constructor(rules: readonly CompiledRule[]) {
     this.#rules = rules;
-    this.#classOf(emptyRuleSet());
+    this.#classOf(this.#emptySet());
+    this.#all = this.#emptySet();
+    this.#unconstrained = this.#emptySet();
+    rules.forEach(({ protocols }, rule) => {
+      addRule(this.#all, rule);
+      if (protocols === undefined) addRule(this.#unconstrained, rule);
+      protocols?.forEach((box, space) => push(this.#bySpace, space, { rule, box }));
+    });
+  }
+
+  #emptySet(): RuleSet {
+    return emptyRuleSet(this.#rules.length);
   }
 
   /** Classes of a port section: rules that name other protocols only do not accept any port of this one. */
@@ -59,23 +90,25 @@ class ClassTable {
     protocol: PortedProtocol,
     field: "destinationPorts" | "sourcePorts",
   ): void {
-    this.#ranges(section, PORTS, (rule) => {
-      if (rule.protocols === undefined) return "all";
-      const box = rule.protocols.get(protocol);
-      return box === undefined ? "none" : (box[field] ?? "all");
-    });
+    const always = this.#unconstrained.slice();
+    const ranges: RuleRanges[] = [];
+    for (const { rule, box } of this.#bySpace.get(protocol) ?? []) {
+      const accepted = box[field];
+      if (accepted === undefined) addRule(always, rule);
+      else ranges.push({ rule, accepted });
+    }
+    this.#ranges(section, PORTS, always, ranges);
   }
 
   /** Packets without ports: by protocol number, for whole packets and first fragments, then for later fragments. */
   protocolNumbers(): void {
-    const base = this.#accepting(({ protocols }) => protocols === undefined);
+    const base = this.#unconstrained;
     const baseClass = this.#classOf(base);
-    const bySpace = this.#rulesBySpace();
     for (const later of [false, true]) {
       for (const family of [4, 6] as const) {
         const section = S.SECTION_PROTOCOL + (later ? 512 : 0) + (family === 6 ? 256 : 0);
         for (let number = 0; number < 256; number++) {
-          const rules = bySpace.get(spaceOf(family, number));
+          const rules = this.#bySpace.get(spaceOf(family, number));
           this.classes[section + number] =
             rules === undefined ? baseClass : this.#classOf(extended(base, rules, later));
         }
@@ -83,20 +116,24 @@ class ClassTable {
     }
   }
 
-  #rulesBySpace(): Map<ProtocolSpace, RuleWithBox[]> {
-    const bySpace = new Map<ProtocolSpace, RuleWithBox[]>();
-    this.#rules.forEach(({ protocols }, rule) => {
-      for (const [space, box] of protocols ?? []) push(bySpace, space, { rule, box });
-    });
-    return bySpace;
-  }
-
   /** TCP flags, ICMP types: rules that name other protocols only are excluded by the port field already. */
   details(section: number, values: number, space: ProtocolSpace): void {
-    this.#ranges(section, values, ({ protocols }) => protocols?.get(space)?.details ?? "all");
+    const always = this.#all.slice();
+    const ranges: RuleRanges[] = [];
+    for (const { rule, box } of this.#bySpace.get(space) ?? []) {
+      if (box.details === undefined) continue;
+      removeRule(always, rule);
+      ranges.push({ rule, accepted: box.details });
+    }
+    this.#ranges(section, values, always, ranges);
   }
 
   traits(): void {
+    if (this.#rules.every((rule) => rule.traits === 0)) {
+      const all = this.#classOf(this.#all);
+      this.classes.fill(all, S.SECTION_TRAITS, S.SECTION_TRAITS + TRAIT_VALUES);
+      return;
+    }
     for (let traits = 0; traits < TRAIT_VALUES; traits++) {
       this.classes[S.SECTION_TRAITS + traits] = this.#classOf(
         this.#accepting((rule) => rule.traits === 0 || (rule.traits & traits) !== 0),
@@ -106,47 +143,38 @@ class ClassTable {
 
   interfaces(): void {
     // A node's pods have many slots, and many rules on each: once over the rules, not once for each slot.
-    const bySlot = new Map<number, RuleSet>();
+    const bySlot: (RuleSet | undefined)[] = [];
     this.#rules.forEach(({ interfaces }, rule) => {
-      for (const slot of interfaces) {
-        let set = bySlot.get(slot);
-        if (set === undefined) bySlot.set(slot, (set = emptyRuleSet()));
-        addRule(set, rule);
-      }
+      for (const slot of interfaces) addRule((bySlot[slot] ??= this.#emptySet()), rule);
     });
-    for (const [slot, set] of bySlot) this.classes[S.SECTION_INTERFACE + slot] = this.#classOf(set);
+    bySlot.forEach((set, slot) => {
+      if (set !== undefined) this.classes[S.SECTION_INTERFACE + slot] = this.#classOf(set);
+    });
   }
 
   #accepting(accepts: (rule: CompiledRule) => boolean): RuleSet {
-    const set = emptyRuleSet();
+    const set = this.#emptySet();
     this.#rules.forEach((rule, index) => {
       if (accepts(rule)) addRule(set, index);
     });
     return set;
   }
 
-  /** One sweep over the section; the set of rules changes only where some rule's range starts or ends. */
-  #ranges(
-    section: number,
-    values: number,
-    acceptedBy: (rule: CompiledRule) => readonly PortRange[] | "all" | "none",
-  ): void {
+  /**
+   * One sweep over the section; the set of rules changes only where some rule's range starts or ends.
+   *
+   * @param set rules that accept every value; consumed
+   */
+  #ranges(section: number, values: number, set: RuleSet, ranges: readonly RuleRanges[]): void {
     const starts = new Map<number, number[]>();
     const ends = new Map<number, number[]>();
-    const set = emptyRuleSet();
-    this.#rules.forEach((rule, index) => {
-      const accepted = acceptedBy(rule);
-      if (accepted === "none") return;
-      if (accepted === "all") {
-        addRule(set, index);
-        return;
+    for (const { rule, accepted } of ranges) {
+      for (const { start, end } of accepted.length === 1 ? accepted : mergeRanges(accepted)) {
+        push(starts, start, rule);
+        push(ends, end + 1, rule);
       }
-      for (const { start, end } of mergeRanges(accepted)) {
-        push(starts, start, index);
-        push(ends, end + 1, index);
-      }
-    });
-    const edges = [...new Set([0, ...starts.keys(), ...ends.keys()])].sort((a, b) => a - b);
+    }
+    const edges = Uint32Array.from(new Set([0, ...starts.keys(), ...ends.keys()])).sort();
     edges.forEach((edge, position) => {
       for (const rule of ends.get(edge) ?? []) removeRule(set, rule);
       for (const rule of starts.get(edge) ?? []) addRule(set, rule);
@@ -156,8 +184,9 @@ class ClassTable {
   }
 
   #classOf(set: RuleSet): number {
-    const key = ruleSetKey(set);
-    const known = this.#byKey.get(key);
+    const hash = hashRules(set);
+    const alike = this.#byHash.get(hash);
+    const known = alike?.find((one) => hasSameRules(this.ruleSets[one]!, set));
     if (known !== undefined) return known;
     const created = this.ruleSets.length;
     if (created >= Limits.MAX_FIELD_CLASSES) {
@@ -168,7 +197,8 @@ class ClassTable {
       );
     }
     this.ruleSets.push(set.slice());
-    this.#byKey.set(key, created);
+    if (alike === undefined) this.#byHash.set(hash, [created]);
+    else alike.push(created);
     return created;
   }
 }
@@ -179,6 +209,11 @@ function spaceOf(family: 4 | 6, number: number): ProtocolSpace {
   if (number === 17) return "udp";
   if (number === 132) return "sctp";
   return `${family}/${number}`;
+}
+
+interface RuleRanges {
+  readonly rule: number;
+  readonly accepted: readonly PortRange[];
 }
 
 interface RuleWithBox {
@@ -200,7 +235,9 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 
 /** Which boxes constrain a field at all, for the fields mask of a generation. */
 export function constrains(rules: readonly CompiledRule[], field: keyof ProtocolBox): boolean {
-  return rules.some(({ protocols }) =>
-    [...(protocols?.values() ?? [])].some((box) => box[field] !== undefined),
-  );
+  for (const { protocols } of rules) {
+    if (protocols === undefined) continue;
+    for (const box of protocols.values()) if (box[field] !== undefined) return true;
+  }
+  return false;
 }

@@ -5,7 +5,6 @@ import {
   type Direction,
   type PodPolicyRecord,
   type PolicyBlock,
-  policyName,
   type RulePart,
 } from "./policy-block.js";
 import { protocolProducts } from "./protocol-boxes.js";
@@ -30,28 +29,34 @@ interface AssembledRules {
   readonly fullNames: ReadonlyMap<string, string>;
 }
 
-/** Lays the rules of all policies out in the order of judgement (docs/policy.md, “Order”). */
+/** Places of the blocks in the order in which policies of one tier are judged. */
+export function orderOfJudgement(blocks: readonly PolicyBlock[]): readonly number[] {
+  return Array.from(blocks.keys()).sort((a, b) => compareText(blocks[a]!.order, blocks[b]!.order));
+}
+
+/**
+ * Lays the rules of all policies out in the order of judgement (docs/policy.md, “Order”).
+ *
+ * @param ordered as {@link orderOfJudgement}
+ */
 export function assembleRules(
-  blocks: readonly PolicyBlock[],
+  ordered: readonly PolicyBlock[],
   ownAddresses: readonly Cidr[],
 ): AssembledRules {
-  const ordered = blocks
-    .map((block) => ({ block, key: orderKey(block.policy) }))
-    .sort((a, b) => compareText(a.key, b.key))
-    .map(({ block }) => block);
   const tier = (name: string) => ordered.filter(({ policy }) => tierOf(policy) === name);
   const networkPolicies = tier("NetworkPolicy");
   const enforcing = networkPolicies.filter(({ policy }) => policy.mode === "Enforce");
   const auditing = networkPolicies.filter(({ policy }) => policy.mode === "Audit");
-  const list = new OrderedRules(blocks);
+  const list = new OrderedRules(ordered);
 
   list.addNode(slotsOf(ordered, "egress"), slotsOf(ordered), ownAddresses);
   list.addTier(tier("Admin"));
-  list.add(enforcing.flatMap(({ parts }) => parts));
+  list.addBlocks(enforcing);
   const isolated = isolationParts(enforcing);
   // Their count is known before: rules in audit mode lead behind both.
-  const audited = isolationParts(auditing, isolatedSlots(enforcing));
-  list.add([...auditing.flatMap(({ parts }) => parts), ...audited]);
+  const audited = auditing.length === 0 ? [] : isolationParts(auditing, isolatedSlots(enforcing));
+  list.addBlocks(auditing, audited.length);
+  list.add(audited);
   list.add(isolated);
   list.addTier(tier("Baseline"));
   return list.finish(ordered);
@@ -60,17 +65,16 @@ export function assembleRules(
 class OrderedRules {
   readonly #rules: CompiledRule[] = [];
   readonly #names = new RuleNames();
-  readonly #sources = new Map<string, SetSource>();
   readonly #sets = new Map<string, SetSource>();
 
   constructor(blocks: readonly PolicyBlock[]) {
-    for (const { sets } of blocks) for (const [key, set] of sets) this.#sources.set(key, set);
+    for (const { sets } of blocks) for (const [key, set] of sets) this.#sets.set(key, set);
   }
 
   /** N33 and N30, for pods that policies judge: no policy can change them. */
   addNode(slotsOut: readonly number[], slots: readonly number[], own: readonly Cidr[]): void {
     if (own.length > 0 && slotsOut.length > 0) {
-      this.#sources.set(OWN_NODE_SET, addressSet(own));
+      this.#sets.set(OWN_NODE_SET, addressSet(own));
       this.add([{ ...nodePart("own-node", slotsOut), to: [OWN_NODE_SET] }]);
     }
     if (slots.length === 0) return;
@@ -82,20 +86,41 @@ class OrderedRules {
 
   /** Enforced Pass leads behind the tier, audit rules only behind their own policy. */
   addTier(blocks: readonly PolicyBlock[]): void {
-    const end = this.#rules.length + blocks.reduce((sum, { parts }) => sum + parts.length, 0);
-    for (const { policy, parts } of blocks) {
-      this.add(parts, policy.mode === "Audit" ? this.#rules.length + parts.length : end);
+    const end = this.#rules.length + partCount(blocks);
+    for (const block of blocks) {
+      const { policy, parts } = block;
+      this.#addBlock(block, policy.mode === "Audit" ? this.#rules.length + parts.length : end);
     }
   }
 
-  add(parts: readonly RulePart[], resume = this.#rules.length + parts.length): void {
+  /** Rules that lead behind all of them, and so many more. */
+  addBlocks(blocks: readonly PolicyBlock[], more = 0): void {
+    const end = this.#rules.length + partCount(blocks) + more;
+    for (const block of blocks) this.#addBlock(block, end);
+  }
+
+  #addBlock(block: PolicyBlock, resume: number): void {
+    const start = this.#rules.length;
+    const { placed } = block;
+    if (placed?.start === start && placed.resume === resume) {
+      for (const rule of placed.rules) this.#rules.push(rule);
+      return;
+    }
+    const isCut = this.add(block.parts, resume);
+    block.placed = isCut ? undefined : { start, resume, rules: this.#rules.slice(start) };
+  }
+
+  /** Returns whether a name was too long. */
+  add(parts: readonly RulePart[], resume = this.#rules.length + parts.length): boolean {
+    let isCut = false;
     for (const part of parts) {
-      for (const key of part.from ?? []) this.#sets.set(key, this.#sources.get(key)!);
-      for (const key of part.to ?? []) this.#sets.set(key, this.#sources.get(key)!);
+      const policy = this.#names.policy(part.policy);
+      const rule = this.#names.rule(part.rule);
+      isCut ||= policy !== part.policy || rule !== part.rule;
       // Field by field: copying the rest of an object takes ten times as long.
       this.#rules.push({
-        policy: this.#names.policy(part.policy),
-        rule: this.#names.rule(part.rule),
+        policy,
+        rule,
         action: part.action,
         audit: part.audit,
         isDefault: part.isDefault,
@@ -106,20 +131,19 @@ class OrderedRules {
         interfaces: part.interfaces,
         rateLimit: part.rateLimit,
         redirect: part.redirect,
-        logOneIn: part.logOneIn,
+        // What is refused, or would be, is told; how often is capped in the kernel.
+        logOneIn: part.action === "Drop" || part.audit ? 1 : part.logOneIn,
         next: this.#rules.length + part.bitsLeft,
         resume,
       });
     }
+    return isCut;
   }
 
   finish(blocks: readonly PolicyBlock[]): AssembledRules {
     const enforcing = blocks.filter(({ policy }) => policy.mode === "Enforce");
     const policyPods = new Map(
-      blocks.map(({ policy, subjects }) => [
-        this.#names.policy(policyName(policy)),
-        subjects.map(({ key }) => key),
-      ]),
+      blocks.map(({ name, pods }) => [this.#names.policy(name), pods] as const),
     );
     return {
       rules: this.#rules,
@@ -138,25 +162,23 @@ function isolationParts(
   except?: Readonly<Record<Direction, ReadonlySet<number>>>,
 ): readonly RulePart[] {
   return DIRECTIONS.flatMap((direction) => {
-    const policiesOf = new Map<number, string[]>();
+    const policiesOf: (string[] | undefined)[] = [];
     for (const { policy, subjects } of blocks) {
       if (policy.kind !== "NetworkPolicy" || policy[direction] === undefined) continue;
+      const name = `${policy.namespace}/${policy.name}`;
       for (const subject of subjects) {
         const slot = slotOf(subject, direction);
-        if (except?.[direction].has(slot) === true) continue;
-        const list = policiesOf.get(slot);
-        const name = `${policy.namespace}/${policy.name}`;
-        if (list === undefined) policiesOf.set(slot, [name]);
-        else list.push(name);
+        if (except?.[direction].has(slot) !== true) (policiesOf[slot] ??= []).push(name);
       }
     }
     const bySet = new Map<string, number[]>();
-    for (const [slot, names] of policiesOf) {
+    policiesOf.forEach((names, slot) => {
+      if (names === undefined) return;
       const rule = `${direction}: ${names.join(", ")}`;
       const slots = bySet.get(rule);
       if (slots === undefined) bySet.set(rule, [slot]);
       else slots.push(slot);
-    }
+    });
     const audit = blocks[0]?.policy.mode === "Audit";
     return [...bySet]
       .sort(([a], [b]) => compareText(a, b))
@@ -166,6 +188,10 @@ function isolationParts(
         audit,
       }));
   });
+}
+
+function partCount(blocks: readonly PolicyBlock[]): number {
+  return blocks.reduce((sum, { parts }) => sum + parts.length, 0);
 }
 
 function isolatedSlots(blocks: readonly PolicyBlock[]) {
@@ -181,14 +207,17 @@ function isolatedSlots(blocks: readonly PolicyBlock[]) {
 
 /** Slots that the blocks judge, ascending. */
 function slotsOf(blocks: readonly PolicyBlock[], only?: Direction): readonly number[] {
-  const slots = new Set<number>();
+  const taken: (number | undefined)[] = [];
   for (const { policy, subjects } of blocks) {
     for (const direction of only === undefined ? DIRECTIONS : [only]) {
       if (!hasDirection(policy, direction)) continue;
-      for (const subject of subjects) slots.add(slotOf(subject, direction));
+      for (const subject of subjects) {
+        const slot = slotOf(subject, direction);
+        taken[slot] = slot;
+      }
     }
   }
-  return [...slots].sort((a, b) => a - b);
+  return taken.filter((slot) => slot !== undefined);
 }
 
 function hasDirection(policy: PodPolicyRecord, direction: Direction): boolean {
@@ -205,14 +234,6 @@ function slotOf(subject: PolicyBlock["subjects"][number], direction: Direction):
 
 function tierOf(policy: PodPolicyRecord): string {
   return policy.kind === "NetworkPolicy" ? policy.kind : policy.tier;
-}
-
-/** By priority, then by name in byte order (C2). */
-function orderKey(policy: PodPolicyRecord): string {
-  const name = Buffer.from(policy.name).toString("latin1");
-  return policy.kind === "NetworkPolicy"
-    ? `${Buffer.from(policy.namespace).toString("latin1")}/${name}`
-    : `${String(policy.priority).padStart(4, "0")} ${name}`;
 }
 
 function compareText(a: string, b: string): number {

@@ -10,6 +10,7 @@ import {
   type PeerSets,
   type PodPolicyRecord,
   type PolicyBlock,
+  policyName,
 } from "./policy-block.js";
 import type { LastRules } from "./pod-rules.js";
 import type { InlineSet } from "./rule-list.js";
@@ -170,11 +171,15 @@ export class PodRulesCache implements PeerSets {
 function emptyBlock(policy: PodPolicyRecord): PolicyBlock {
   return {
     policy,
+    order: "",
     subjects: [],
     parts: [],
     sets: new Map(),
     used: new Set(),
     ports: new Map(),
+    name: policyName(policy),
+    pods: [],
+    placed: undefined,
   };
 }
 

@@ -811,12 +811,12 @@ describe("limits", () => {
     assert.equal(contents.size, 1);
   });
 
-  it("more rules than a bank has are refused, the policy with the most is named, and the cache stays good", () => {
+  it("more rules than the pages have are refused, the policy with the most is named, and the cache stays good", () => {
     const cache = new PodRulesCache();
     const small = networkPolicy("x/small", { ingress: [{ from: [pods("b")] }] });
     const rules = (count: number) =>
       Array.from({ length: count }, () => ({ ports: [{ port: 80 }] }));
-    const large = networkPolicy("x/large", { ingress: rules(Limits.MAX_RULES - 3) });
+    const large = networkPolicy("x/large", { ingress: rules(Limits.MAX_POD_RULES - 3) });
     const input = inputOf({ pods: PODS, policies: [small, large] });
     const fits = { ...input, networkPolicies: input.networkPolicies.slice(0, 1) };
     const before = compilePodRules(fits, cache);

@@ -8,7 +8,7 @@ import type { NamespaceRecord, PodRecord } from "../model/records-pod.js";
 import { CapacityError } from "./capacity-error.js";
 import type { LocalPod } from "./local-pods.js";
 import { partCountOf, type SetSource } from "./member-set.js";
-import { assembleRules } from "./pod-rule-order.js";
+import { assembleRules, orderOfJudgement } from "./pod-rule-order.js";
 import { isSameList, type PodRulesCache } from "./pod-rules-cache.js";
 import { type PolicyBlock, policyName } from "./policy-block.js";
 import type { CompiledRule } from "./rule-list.js";
@@ -46,6 +46,7 @@ export interface PodRules {
   readonly fullNames: ReadonlyMap<string, string>;
 }
 
+const POLICIES_PER_STEP = 8;
 /** Numbers for parts that the kernel's tables have, less some for the sets that are one part anyway. */
 const PARTS_TO_GIVE = 4096;
 
@@ -57,12 +58,31 @@ const PARTS_TO_GIVE = 4096;
  * @throws CapacityError naming the policy with the most rules, when all together do not fit; the cache stays good
  */
 export function compilePodRules(input: PodRulesInput, cache: PodRulesCache): PodRules {
+  const steps = compilePodRulesInSteps(input, cache);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/**
+ * The same in steps of less than a millisecond, between which others may have their turn. The maps of the input are read
+ * in the first step only; nobody else may use the cache until the last.
+ */
+export function* compilePodRulesInSteps(
+  input: PodRulesInput,
+  cache: PodRulesCache,
+): Generator<void, PodRules> {
   cache.index.syncNamespaces(input.namespaces);
   cache.index.syncPods(input.pods, input.changedPods);
   cache.localPods.sync(input.localPods);
   cache.syncNodes(input.nodes);
   const policies = [...input.networkPolicies, ...input.clusterNetworkPolicies];
-  const all = policies.map((policy) => cache.block(policy));
+  const all: PolicyBlock[] = [];
+  for (const policy of policies) {
+    all.push(cache.block(policy));
+    if (all.length % POLICIES_PER_STEP === 0) yield;
+  }
   const blocks = all.filter(({ subjects }) => subjects.length > 0);
   const { last } = cache;
   const isSame =
@@ -76,19 +96,31 @@ export function compilePodRules(input: PodRulesInput, cache: PodRulesCache): Pod
       cache.last = { ...last, rules: { ...last.rules, contents } };
     return cache.last!.rules;
   }
-  const { sets, ...assembled } = assembleRules(blocks, input.ownAddresses);
-  if (assembled.rules.length > Limits.MAX_RULES) throw tooMany(assembled.rules.length, blocks);
+  yield;
+  const order = hasOrder(blocks, last) ? last.order : orderOfJudgement(blocks);
+  const ordered = order.map((at) => blocks[at]!);
+  const { sets, ...assembled } = assembleRules(ordered, input.ownAddresses);
+  if (assembled.rules.length > Limits.MAX_POD_RULES) throw tooMany(assembled.rules.length, blocks);
   const rules: PodRules = { ...assembled, contents: contentsOf(sets, last?.rules.contents) };
-  cache.last = { blocks, ownAddresses: [...input.ownAddresses], sets, rules };
+  cache.last = { blocks, order, ownAddresses: [...input.ownAddresses], sets, rules };
   return rules;
 }
 
 /** What the next call compares with. */
 export interface LastRules {
   readonly blocks: readonly PolicyBlock[];
+  /** Of the blocks. */
+  readonly order: readonly number[];
   readonly ownAddresses: readonly Cidr[];
   readonly sets: ReadonlyMap<string, SetSource>;
   readonly rules: PodRules;
+}
+
+function hasOrder(blocks: readonly PolicyBlock[], last: LastRules | undefined): last is LastRules {
+  return (
+    last?.blocks.length === blocks.length &&
+    blocks.every(({ order }, at) => order === last.blocks[at]!.order)
+  );
 }
 
 /** The map from before when all sets in it are the same. */
@@ -114,7 +146,7 @@ function tooMany(count: number, blocks: readonly PolicyBlock[]): CapacityError {
   const name = policyName(largest.policy);
   return new CapacityError(
     "rules",
-    Limits.MAX_RULES,
+    Limits.MAX_POD_RULES,
     `the policies of this node's pods need ${count}, of which ${name} needs ${largest.parts.length}`,
     name,
   );

@@ -26,6 +26,8 @@ export type RulePart = Omit<CompiledRule, "next" | "resume"> & {
 /** What one policy comes to on this node. */
 export interface PolicyBlock {
   readonly policy: PodPolicyRecord;
+  /** Policies of one tier are judged in the order of these texts (C2). */
+  readonly order: string;
   readonly subjects: readonly Subject[];
   readonly parts: readonly RulePart[];
   /** By the keys that the parts use. */
@@ -33,6 +35,17 @@ export interface PolicyBlock {
   readonly used: ReadonlySet<PodSelection | PortSplit>;
   /** Numbers that named ports had when the parts were made. */
   readonly ports: ReadonlyMap<PortSplit, readonly PortMembers[]>;
+  /** Name in reports, and keys of the subjects. */
+  readonly name: string;
+  readonly pods: readonly string[];
+  /** What the parts last were, behind so many other rules: mostly they are it again after a change. */
+  placed: PlacedRules | undefined;
+}
+
+export interface PlacedRules {
+  readonly start: number;
+  readonly resume: number;
+  readonly rules: readonly CompiledRule[];
 }
 
 /** Where sets come from. */
@@ -57,6 +70,14 @@ export function policyName(policy: PodPolicyRecord): string {
   return policy.kind === "NetworkPolicy"
     ? `NetworkPolicy ${policy.namespace}/${policy.name}`
     : `ClusterNetworkPolicy ${policy.name}`;
+}
+
+/** By priority, then by name in byte order. */
+export function orderOf(policy: PodPolicyRecord): string {
+  const name = Buffer.from(policy.name).toString("latin1");
+  return policy.kind === "NetworkPolicy"
+    ? `${Buffer.from(policy.namespace).toString("latin1")}/${name}`
+    : `${String(policy.priority).padStart(4, "0")} ${name}`;
 }
 
 export function compileBlock(
@@ -119,12 +140,25 @@ class BlockBuilder {
   get block(): PolicyBlock {
     return {
       policy: this.#policy,
+      order: orderOf(this.#policy),
       subjects: this.#subjects,
       parts: this.#parts,
-      sets: this.#sets,
+      sets: this.#usedSets(),
       used: this.#used,
       ports: this.#ports,
+      name: policyName(this.#policy),
+      pods: this.#subjects.map(({ key }) => key),
+      placed: undefined,
     };
+  }
+
+  /** A rule that no pod has here is no part, and its sets are in no table. */
+  #usedSets(): ReadonlyMap<string, SetSource> {
+    const sets = new Map<string, SetSource>();
+    for (const { from = [], to = [] } of this.#parts) {
+      for (const key of [...from, ...to]) sets.set(key, this.#sets.get(key)!);
+    }
+    return sets;
   }
 
   add(direction: Direction, rule: string, action: RulePart["action"], content: PodRule): void {

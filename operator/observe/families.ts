@@ -207,6 +207,25 @@ export const families: readonly Family[] = [
     [],
     ({ status: { podNetwork } }) => (podNetwork === undefined ? [] : one(podNetwork.closedPods)),
   ),
+  gauge(
+    "pod_route_nodes",
+    "Other nodes whose pods are reached by routes of Sluice.",
+    ["mode"],
+    ({ status: { podNetwork } }) =>
+      podNetwork?.routing === undefined
+        ? []
+        : [[{ mode: podNetwork.routing.mode }, podNetwork.routing.nodes] as const],
+  ),
+  gauge("pod_routes", "Routes of Sluice in the kernel.", [], ({ status: { podNetwork } }) =>
+    podNetwork?.routing === undefined ? [] : one(podNetwork.routing.routes),
+  ),
+  gauge(
+    "pod_routes_failing",
+    "1 while routes are not as they should be.",
+    [],
+    ({ status: { podNetwork } }) =>
+      podNetwork?.routing === undefined ? [] : one(flag(podNetwork.routing.error !== undefined)),
+  ),
   gauge("pod_addresses_used", "Addresses in use of this node's podCIDRs.", ["family"], (snapshot) =>
     poolSums(snapshot, ({ used }) => used),
   ),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { podNetwork, status as fixture } from "../../test/agent/fixture-engine.js";
+import { status as fixture } from "../../test/agent/fixture-engine.js";
+import { podNetwork } from "../../test/agent/fixture-pods.js";
 import type { EngineStatus, PolicyState } from "../api/engine.js";
 import { findCrd, type JsonSchema } from "../model/schema.js";
 import { compileStructural } from "../model/structural.js";
@@ -19,7 +20,7 @@ const facts: NodeFacts = {
 const nowMs = Date.UTC(2026, 0, 1);
 
 function said(changes: Partial<EngineStatus> = {}, before?: NodeStatus, atMs = nowMs): NodeStatus {
-  return describeNode({ ...fixture, ...changes }, facts, before, atMs);
+  return describeNode({ ...fixture, ...changes }, undefined, facts, before, atMs);
 }
 
 function policy(changes: Partial<PolicyState>): readonly PolicyState[] {

@@ -23,6 +23,8 @@ export interface ServerState {
 /** A CNI server in a process of its own, in the network namespace of a node. */
 export interface CniProcess {
   state(): Promise<ServerState>;
+  /** As when the Node object changes. */
+  setPodCidrs(podCidrs: readonly string[]): Promise<void>;
   /** As kill -9; resolves when it is gone. */
   kill(): Promise<void>;
 }
@@ -34,7 +36,8 @@ export interface CniNode {
   readonly binFolder: string;
   readonly stateFolder: string;
   readonly queueFolder: string;
-  start(): Promise<CniProcess>;
+  readonly settings: ServerSettings;
+  start(other?: Partial<ServerSettings>): Promise<CniProcess>;
   /** Files in the state folder that tell of an attachment. */
   stateFiles(): readonly string[];
   /** Interfaces of pods on the node. */
@@ -82,7 +85,8 @@ export function createNode(lab: Lab, settings: Partial<ServerSettings> = {}): Cn
     binFolder,
     stateFolder,
     queueFolder: join(folder, "run", "cni-queue"),
-    start: () => startServer(lab, namespace, full),
+    settings: full,
+    start: (other) => startServer(lab, namespace, { ...full, ...other }),
     stateFiles: () => readdirSync(stateFolder).filter((name) => /\.(json|pending)$/.test(name)),
     podLinks: () => namespace.run("ip", "-o", "link").match(/\bslc[0-9a-f]{11}\b/g) ?? [],
   };
@@ -106,14 +110,16 @@ async function startServer(
     once(child, "message"),
     exited.then(() => Promise.reject(new Error("the CNI server ended"))),
   ]);
+  const ask = async (podCidrs?: readonly string[]) => {
+    const answer = once(child, "message");
+    child.send(podCidrs === undefined ? {} : { podCidrs });
+    const [state] = (await answer) as [ServerState];
+    return state;
+  };
   return {
     kill,
-    async state() {
-      const answer = once(child, "message");
-      child.send("state");
-      const [state] = (await answer) as [ServerState];
-      return state;
-    },
+    state: () => ask(),
+    setPodCidrs: async (podCidrs) => void (await ask(podCidrs)),
   };
 }
 

@@ -56,6 +56,8 @@ export interface PeerCalls {
     "open" | "refused" | "silent"
   >;
   readonly tellTcp: Call<{ readonly name: string; readonly text: string }>;
+  /** Address of the other end of the connection accepted last; empty when there was none since the last call. */
+  readonly lastCaller: Call<object, string>;
   /** All that came by a connection. */
   readonly heardTcp: Call<{ readonly name: string }, string>;
   /** Sends back whatever comes. */

@@ -23,6 +23,7 @@ const sunk = new Map<number, number>();
 const pouring: Socket[] = [];
 const requests = { sent: 0, succeeded: 0, failures: [] as string[] };
 let browsing: NodeJS.Timeout | undefined;
+let lastCaller = "";
 
 const answers: Answers = {
   listen: ({ port }) =>
@@ -86,7 +87,10 @@ const answers: Answers = {
   },
   serveTcp: ({ port }) =>
     new Promise((resolve) => {
-      const server = createServer((socket) => keep(`accepted ${socket.remotePort}`, socket));
+      const server = createServer((socket) => {
+        lastCaller = (socket.remoteAddress ?? "").replace("::ffff:", "");
+        keep(`accepted ${socket.remotePort}`, socket);
+      });
       servers.set(port, server);
       server.listen(port, () => resolve(undefined));
     }),
@@ -117,6 +121,11 @@ const answers: Answers = {
     }),
   tellTcp({ name, text }) {
     connections.get(name)?.socket.write(text);
+  },
+  lastCaller: () => {
+    const caller = lastCaller;
+    lastCaller = "";
+    return caller;
   },
   heardTcp: ({ name }) => connections.get(name)?.text ?? "",
   echoTcp: ({ port }) => serve(port, (socket) => void socket.pipe(socket)),

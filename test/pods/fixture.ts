@@ -13,6 +13,8 @@ const HOST_MAC = GATEWAY_MAC;
 export interface Fixture {
   readonly node: Namespace;
   readonly pods: Pods;
+  /** Where their tables are pinned. */
+  readonly pinRoot: string;
   /** An interface of the node that is no pod's. */
   readonly uplink: IfIndex;
   readonly gateway: string;
@@ -33,6 +35,8 @@ export interface Fixture {
   send(pod: string, frame: Uint8Array): void;
   /** What the stack hands to a pod: of the node itself, or forwarded from another interface. */
   in(pod: string, frame: Uint8Array, from?: string): Met;
+  /** What arrives at an interface from outside of the node. */
+  arrive(frame: Uint8Array, at?: string): Met;
   addPod(name: string): void;
   close(): Promise<void>;
 }
@@ -77,6 +81,7 @@ export async function openFixture(): Promise<Fixture> {
       });
     };
     const uplink = addInterface("uplink");
+    addInterface("tunnel");
     for (const name of ["a", "b", "c"]) addPod(name);
     const address = (name: string, family: 4 | 6) =>
       family === 4 ? pods.pod(name).ipv4 : pods.pod(name).ipv6;
@@ -85,6 +90,7 @@ export async function openFixture(): Promise<Fixture> {
     return {
       node,
       pods,
+      pinRoot,
       uplink,
       gateway: GATEWAY_MAC,
       eth: head,
@@ -106,6 +112,8 @@ export async function openFixture(): Promise<Fixture> {
           ifIndex: pods.pod(name).index,
           ...(from === undefined ? {} : { ingressIfIndex: node.indexOf(from) }),
         }),
+      arrive: (frame, at = "uplink") =>
+        pods.run(node, "podArrive", frame, { ifIndex: node.indexOf(at) }),
       addPod,
       close,
     };

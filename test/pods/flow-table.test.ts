@@ -30,7 +30,10 @@ function flowQuietFor(seconds: number, lifetimeS = 60): Flow {
   const lastNs = process.hrtime.bigint() - BigInt(Math.round(seconds * 1000)) * 1_000_000n;
   const none = { generation: 0, slot: 0 };
   const counts = { packetsForth: 1n, bytesForth: 60n, packetsBack: 0n, bytesBack: 0n };
-  return { createdNs: lastNs, lastNs, ...counts, out: none, in: none, lifetimeS, flags: 0 };
+  const nobody = [0, 0, 0, 0];
+  const openedAs = { source: nobody, destination: nobody, sourcePort: 0, destinationPort: 0 };
+  const ends = { out: none, in: none, openedAs };
+  return { createdNs: lastNs, lastNs, ...counts, ...ends, lifetimeS, flags: 0 };
 }
 
 function keyOf(number: number): ConnectionKey {

@@ -16,7 +16,11 @@ import type { ReasonName, VerdictName } from "../../operator/api/engine.js";
 import { clearRuleSlot } from "../../operator/apply/counters.js";
 import { Firewall } from "../../operator/apply/firewall.js";
 import { REASON_NAMES, VERDICT_NAMES } from "../../operator/apply/names.js";
-import { openPodDatapath, type PodDatapath } from "../../operator/apply/pod-datapath.js";
+import {
+  openPodDatapath,
+  type PodDatapath,
+  type PodDatapathOptions,
+} from "../../operator/apply/pod-datapath.js";
 import type { PodBandwidth } from "../../operator/apply/pod-link.js";
 import { limitBits, writeRates } from "../../operator/apply/pod-rates.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
@@ -57,6 +61,8 @@ export interface PodRule {
   readonly set?: string;
   readonly protocols?: readonly ProtocolMatch[];
   readonly audit?: boolean;
+  /** Default: no events. */
+  readonly logOneIn?: number;
 }
 
 /** What a packet met with at one stage. */
@@ -82,8 +88,13 @@ const ACTIONS: Readonly<Record<number, Met["action"]>> = {
   [TcAction.redirect]: "redirect",
 };
 
-export async function openPods(pinRoot: string): Promise<Pods> {
-  return new Pods(await openPodDatapath({ pinRoot, addressLines: 4096, flows: 4096 }));
+export type PodSizes = Omit<PodDatapathOptions, "pinRoot">;
+
+export async function openPods(
+  pinRoot: string,
+  sizes: PodSizes = { addressLines: 4096, flows: 4096 },
+): Promise<Pods> {
+  return new Pods(await openPodDatapath({ pinRoot, ...sizes }));
 }
 
 export class Pods {
@@ -91,6 +102,7 @@ export class Pods {
   readonly slots: RuleSlots;
   readonly firewall: Firewall;
   readonly #grace = new GracePeriod();
+  #isRingTaken = false;
   readonly #pods = new Map<string, Pod & Pick<PodInterface, "slotOut" | "slotIn">>();
 
   constructor(datapath: PodDatapath) {
@@ -137,19 +149,26 @@ export class Pods {
     }
   }
 
-  /** Puts rules in force for all pods added so far; a pod that none names is open. */
-  async apply(rules: readonly PodRule[]): Promise<void> {
+  /**
+   * Puts rules in force for all pods added so far; a pod that none names is open.
+   *
+   * @param firewall another agent's, of the same tables
+   */
+  async apply(
+    rules: readonly PodRule[],
+    { eventsPerSecond = 0, firewall = this.firewall } = {},
+  ): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
-    await this.firewall.change({
+    await firewall.change({
       rules: compiled,
       fieldClasses: compileFieldClasses(compiled),
       contents: new Map([...sets].map(([key, set]) => [key, inlineSetContent(set)])),
       judgedSlots: slots,
       enforcedSlots: slots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond,
     });
   }
 
@@ -179,7 +198,7 @@ export class Pods {
       ],
       rateLimit: undefined,
       redirect: undefined,
-      logOneIn: 0,
+      logOneIn: rule.logOneIn ?? 0,
       next: index + 1,
       resume: index + 1,
     };
@@ -194,7 +213,7 @@ export class Pods {
   /** Runs a program as if the frame passed an interface of the namespace, and reads off what it met with. */
   run(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
     at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ): Met {
@@ -214,7 +233,7 @@ export class Pods {
   /** Runs a program, and tells what it returned. */
   test(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
     at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ) {
@@ -255,8 +274,14 @@ export class Pods {
   async close(): Promise<void> {
     await this.firewall.settle();
     this.#grace.close();
-    closeFd(this.datapath.eventsFd);
+    if (!this.#isRingTaken) closeFd(this.datapath.eventsFd);
     this.datapath.close();
+  }
+
+  /** Whoever takes the ring closes it. */
+  takeRing(): PodDatapath {
+    this.#isRingTaken = true;
+    return this.datapath;
   }
 
   /** Packets of a pod that have met with this so far. */
