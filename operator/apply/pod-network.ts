@@ -330,10 +330,10 @@ export class PodNetwork {
         const isThere = this.#local.entries.get(entry.link.hostName) === entry;
         if (isThere && !entry.isConnected) this.#connect(entry);
       }
+      /* Their program judges by these tables, so they are filled before. */
+      this.#edge.followInterfaces();
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
-    /* Their program judges by these tables, so they are filled before. */
-    this.#edge.followInterfaces();
   }
 
   #ownNode() {
