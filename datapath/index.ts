@@ -29,6 +29,9 @@ export { linkInfo, LinkType, mapInfo, programInfo } from "./kernel-info.js";
 export { countRuns, listLinks, listMaps, listPrograms, mapFdById } from "./kernel-objects.js";
 export type { ExpectedMap } from "./map-layout.js";
 export { checkMap, mapDifferences } from "./map-layout.js";
+export type { MapField, MapFields } from "./map-fields.js";
+export { mapFields } from "./map-fields.js";
+export type { MapSlice } from "./map-batch.js";
 export { createMap, MapFlag, MapType } from "./map-create.js";
 export type { UpdateMode } from "./maps.js";
 export { BpfMap } from "./maps.js";
@@ -78,8 +81,8 @@ export {
 } from "./netlink.js";
 export type { CreateVethOptions, LinkChange, VethEndOptions } from "./netlink-links.js";
 export { changeLink, createVeth, deleteLink, setLinkDown, setLinkUp } from "./netlink-links.js";
-export type { CreateVxlanOptions } from "./netlink-vxlan.js";
-export { createVxlan } from "./netlink-vxlan.js";
+export type { CreateVxlanOptions, DontFragment, VxlanDevice } from "./netlink-vxlan.js";
+export { createVxlan, readVxlan } from "./netlink-vxlan.js";
 export type { InterfaceAddress, NewAddress, ScopeName } from "./netlink-addresses.js";
 export {
   addAddress,
@@ -87,14 +90,24 @@ export {
   listAddresses,
   replaceAddress,
 } from "./netlink-addresses.js";
-export type { DefaultRoute, NewRoute, Route, RouteFilter, RouteType } from "./netlink-routes.js";
+export type {
+  DefaultRoute,
+  NewRoute,
+  Route,
+  RouteFilter,
+  RouteLookup,
+  RouteType,
+} from "./netlink-routes.js";
 export {
   addRoute,
   deleteRoute,
   listDefaultRoutes,
   listRoutes,
+  lookUpRoute,
   replaceRoute,
 } from "./netlink-routes.js";
+export type { RoutingRule } from "./netlink-rules.js";
+export { addRule, deleteRule, listRules } from "./netlink-rules.js";
 export type { NeighbourEntry, NeighbourStateName, NewNeighbour } from "./netlink-neighbours.js";
 export {
   addNeighbour,
@@ -112,8 +125,8 @@ export {
 } from "./netlink-fdb.js";
 export { hasGro, setGro } from "./ethtool.js";
 export { getSysctl, setSysctl } from "./sysctl.js";
-export type { InterfaceEvent, InterfaceWatch } from "./netlink-watch.js";
-export { watchInterfaces } from "./netlink-watch.js";
+export type { InterfaceEvent, InterfaceWatch, RoutingEvent } from "./netlink-watch.js";
+export { watchInterfaces, watchRouting } from "./netlink-watch.js";
 export { netnsPath, withNetns } from "./netns.js";
 export type { CapabilityName } from "./capabilities.js";
 export { effectiveCapabilities, missingCapabilities } from "./capabilities.js";

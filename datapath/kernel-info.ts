@@ -108,6 +108,9 @@ interface RawMapInfo {
   readonly max_entries: number;
   readonly map_flags: number;
   readonly name: string;
+  readonly btf_id: number;
+  readonly btf_key_type_id: number;
+  readonly btf_value_type_id: number;
 }
 
 /** A map as the kernel holds it. */
@@ -137,6 +140,19 @@ export function mapInfo(fd: MapFd): MapInfo {
     maxEntries: info.max_entries,
     flags: info.map_flags,
   };
+}
+
+/** Where BTF describes a map's key and value; ids are 0 for a map without. */
+export interface MapTypes {
+  readonly btf: number;
+  readonly key: number;
+  readonly value: number;
+}
+
+export function mapTypes(fd: MapFd): MapTypes {
+  const bytes = Buffer.alloc(koffi.sizeof(mapInfoType));
+  const info = readInfo(fd, mapInfoType, "map", bytes) as RawMapInfo;
+  return { btf: info.btf_id, key: info.btf_key_type_id, value: info.btf_value_type_id };
 }
 
 /** 64-bit members come as a number when it is exact, as koffi decodes them. */

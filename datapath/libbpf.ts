@@ -61,6 +61,8 @@ interface LibbpfFunctions {
   bpf_map__set_autocreate(map: MapPointer, autocreate: boolean): number;
   bpf_map__fd(map: MapPointer): number;
 
+  btf__load_from_kernel_by_id(id: number): BtfPointer | null;
+  btf__free(btf: BtfPointer): void;
   btf__find_by_name_kind(btf: BtfPointer, name: string, kind: number): number;
   btf__type_by_id(btf: BtfPointer, id: number): BtfTypePointer | null;
   btf__name_by_offset(btf: BtfPointer, offset: number): string | null;
@@ -177,6 +179,8 @@ const prototypes: Record<keyof LibbpfFunctions, string> = {
 
   btf__find_by_name_kind:
     "int btf__find_by_name_kind(const void *btf, const char *name, uint32_t kind)",
+  btf__load_from_kernel_by_id: "void *btf__load_from_kernel_by_id(uint32_t id)",
+  btf__free: "void btf__free(void *btf)",
   btf__type_by_id: "void *btf__type_by_id(const void *btf, uint32_t id)",
   btf__name_by_offset: "const char *btf__name_by_offset(const void *btf, uint32_t offset)",
 

@@ -23,10 +23,32 @@ function counter(): Buffer {
   return Buffer.alloc(4);
 }
 
+/** Entries of one call as bytes; the buffers are used again for the next one. */
+export interface MapSlice {
+  readonly keys: Buffer;
+  readonly values: Buffer;
+  readonly count: number;
+}
+
 /** Reads a whole map. */
 export function* batchEntries<K, V>(map: MapAccess<K, V>): Generator<readonly [K, V]> {
+  const { key, value } = map;
+  for (const { keys, values, count } of batchSlices(map)) {
+    const keyView = viewOf(keys);
+    const valueView = viewOf(values);
+    for (let index = 0; index < count; index++) {
+      yield [key.decode(keyView, index * key.size), value.decode(valueView, index * value.size)];
+    }
+  }
+}
+
+/** Reads a whole map, one call for each slice, when it is asked for. @param most entries of a slice */
+export function* batchSlices<K, V>(
+  map: MapAccess<K, V>,
+  most = batchCount(map as MapAccess<never, never>),
+): Generator<MapSlice> {
   const { fd, key, value, info } = map;
-  let capacity = batchCount(map as MapAccess<never, never>);
+  let capacity = most;
   let keys = Buffer.alloc(capacity * key.size);
   let values = Buffer.alloc(capacity * value.size);
   const count = counter();
@@ -38,7 +60,7 @@ export function* batchEntries<K, V>(map: MapAccess<K, V>): Generator<readonly [K
     const from = isFirst ? null : place;
     const result = libbpf().bpf_map_lookup_batch(fd, from, place, keys, values, count, null);
     if (isFirst && isUnsupported(result)) {
-      yield* entriesOneByOne(map);
+      yield* slicesOneByOne(map, capacity);
       return;
     }
     if (isErrno(result, Errno.ENOSPC)) {
@@ -51,27 +73,29 @@ export function* batchEntries<K, V>(map: MapAccess<K, V>): Generator<readonly [K
     if (isErrno(result, Errno.EINTR) && interruptions++ < maxInterruptions) continue;
     const isLast = isErrno(result, Errno.ENOENT);
     if (result < 0 && !isLast) throw mapError(info, "lookup_batch", result);
-    const keyView = viewOf(keys);
-    const valueView = viewOf(values);
-    const found = count.readUInt32LE();
-    for (let index = 0; index < found; index++) {
-      yield [key.decode(keyView, index * key.size), value.decode(valueView, index * value.size)];
-    }
+    yield { keys, values, count: count.readUInt32LE() };
     if (isLast) return;
     isFirst = false;
   }
 }
 
-function* entriesOneByOne<K, V>(map: MapAccess<K, V>): Generator<readonly [K, V]> {
-  const keyBytes = Buffer.alloc(map.key.size);
-  const valueBytes = Buffer.alloc(map.value.size);
-  for (const key of mapKeys(map)) {
-    map.key.encode(key, viewOf(keyBytes), 0);
-    const result = libbpf().bpf_map_lookup_elem(map.fd, keyBytes, valueBytes);
+function* slicesOneByOne<K, V>(map: MapAccess<K, V>, capacity: number): Generator<MapSlice> {
+  const { fd, key, value, info } = map;
+  const keys = Buffer.alloc(capacity * key.size);
+  const values = Buffer.alloc(capacity * value.size);
+  let count = 0;
+  for (const found of mapKeys(map)) {
+    const keyBytes = keys.subarray(count * key.size, (count + 1) * key.size);
+    key.encode(found, viewOf(keyBytes), 0);
+    const valueBytes = values.subarray(count * value.size, (count + 1) * value.size);
+    const result = libbpf().bpf_map_lookup_elem(fd, keyBytes, valueBytes);
     if (isErrno(result, Errno.ENOENT)) continue;
-    if (result < 0) throw mapError(map.info, "lookup_elem", result);
-    yield [key, map.value.decode(viewOf(valueBytes), 0)];
+    if (result < 0) throw mapError(info, "lookup_elem", result);
+    if (++count < capacity) continue;
+    yield { keys, values, count };
+    count = 0;
   }
+  yield { keys, values, count };
 }
 
 /** Writes entries in their order; returns how many. */

@@ -8,7 +8,7 @@ import { mapInfo } from "./kernel-info.js";
 import { isErrno, libbpf } from "./libbpf.js";
 import type { MapAccess } from "./map-access.js";
 import { mapError, mapKeys, viewOf } from "./map-access.js";
-import { batchDelete, batchEntries, batchUpdate } from "./map-batch.js";
+import { batchDelete, batchEntries, batchSlices, batchUpdate, type MapSlice } from "./map-batch.js";
 import { createMap } from "./map-create.js";
 import type { ExpectedMap } from "./map-layout.js";
 import { checkMap } from "./map-layout.js";
@@ -151,6 +151,11 @@ export class BpfMap<K, V> implements MapAccess<K, V> {
   /** All entries, 4,096 per call; entries added or deleted meanwhile may be missed or be there. */
   entries(): Generator<readonly [K, V]> {
     return batchEntries(this);
+  }
+
+  /** The same as bytes, one call for each slice, when it is asked for. @param most entries of a slice */
+  slices(most: number): Generator<MapSlice> {
+    return batchSlices(this, Math.max(1, Math.min(most, this.info.maxEntries)));
   }
 
   /**

@@ -33,7 +33,9 @@ const Rta = {
   table: 15,
   via: 18,
 } as const;
-const metricsMtu = 2;
+/** `RTAX_…` numbers of what is in {@link Rta.metrics}. */
+const Metric = { lock: 1, mtu: 2 } as const;
+const mtuLock = 1 << Metric.mtu;
 const nextHopBytes = 8;
 const onLinkFlag = 4;
 const scopeAny = 255;
@@ -73,6 +75,8 @@ export interface Route {
   readonly metric: number;
   /** Bytes of payload, when other than that of the interface. */
   readonly mtu: number | undefined;
+  /** Whether that is the MTU of forwarded packets too, whatever is learnt of the path. */
+  readonly isMtuLocked: boolean;
   /** Who made it, by `RTPROT_…` number: 2 the kernel, 3 boot, 4 an administrator. */
   readonly protocol: number;
 }
@@ -96,6 +100,8 @@ export interface NewRoute {
   /** Default the kernel's: 0 for IPv4, 1024 for IPv6. */
   readonly metric?: number | undefined;
   readonly mtu?: number | undefined;
+  /** Default false. */
+  readonly isMtuLocked?: boolean | undefined;
   /** Default 4 (static). */
   readonly protocol?: number | undefined;
 }
@@ -161,7 +167,7 @@ function encodeRoute(
   route: NewRoute,
   numbers: { readonly type: number; readonly protocol: number; readonly scope: number },
 ): Buffer {
-  const { destination, device, gateway, source, metric, mtu, table = tableMain } = route;
+  const { destination, device, gateway, source, metric, table = tableMain } = route;
   const { family, bytes, length } = encodePrefix(destination);
   const header = Buffer.alloc(routeBytes);
   header.writeUInt8(family, 0);
@@ -178,8 +184,14 @@ function encodeRoute(
     ...(gateway === undefined ? [] : [encodeGateway(family, gateway)]),
     ...(source === undefined ? [] : [attribute(Rta.source, encodeAddress(source).bytes)]),
     ...(metric === undefined ? [] : [u32Attribute(Rta.metric, metric, "metric")]),
-    ...(mtu === undefined ? [] : [nested(Rta.metrics, [u32Attribute(metricsMtu, mtu, "MTU")])]),
+    ...encodeMetrics(route),
   ]);
+}
+
+function encodeMetrics({ mtu, isMtuLocked = false }: NewRoute): readonly Buffer[] {
+  if (mtu === undefined) return [];
+  const lock = isMtuLocked ? [u32Attribute(Metric.lock, mtuLock, "locks")] : [];
+  return [nested(Rta.metrics, [...lock, u32Attribute(Metric.mtu, mtu, "MTU")])];
 }
 
 function encodeGateway(family: number, gateway: string): Buffer {
@@ -232,7 +244,7 @@ function parseRoute(payload: Buffer): readonly Route[] {
   const isV6 = payload.readUInt8(0) === Family.inet6;
   const destination = attributes.get(Rta.destination) ?? Buffer.alloc(isV6 ? 16 : 4);
   const source = attributes.get(Rta.source);
-  const metrics = attributes.get(Rta.metrics);
+  const metrics = parseAttributes(attributes.get(Rta.metrics) ?? Buffer.alloc(0));
   const common = {
     destination: `${formatAddress(destination)}/${payload.readUInt8(1)}`,
     type: typeNames.get(payload.readUInt8(7)) ?? "other",
@@ -240,7 +252,8 @@ function parseRoute(payload: Buffer): readonly Route[] {
     scope: scopeName(payload.readUInt8(6)),
     table: attributeU32(attributes, Rta.table) ?? payload.readUInt8(4),
     metric: attributeU32(attributes, Rta.metric) ?? 0,
-    mtu: metrics && attributeU32(parseAttributes(metrics), metricsMtu),
+    mtu: attributeU32(metrics, Metric.mtu),
+    isMtuLocked: ((attributeU32(metrics, Metric.lock) ?? 0) & mtuLock) !== 0,
     protocol: payload.readUInt8(5),
   } as const;
   const hops = attributes.get(Rta.multipath);
@@ -270,6 +283,40 @@ function nextHops(bytes: Buffer): readonly NextHop[] {
 function parseGateway(attributes: Attributes): string | undefined {
   const bytes = attributes.get(Rta.gateway) ?? attributes.get(Rta.via)?.subarray(2);
   return bytes && formatAddress(bytes);
+}
+
+/** How packets of this node to an address leave it. */
+export interface RouteLookup {
+  readonly device: IfIndex;
+  /** Undefined: the address is on the wire of the device. */
+  readonly gateway: string | undefined;
+  /** Own address that packets get when their socket has none. */
+  readonly source: string | undefined;
+  /** False: the address is of this node itself, or one that many have. */
+  readonly isUnicast: boolean;
+  /** Bytes of payload that the path takes, when less than its first interface does. */
+  readonly mtu: number | undefined;
+}
+
+/**
+ * Asks the kernel which route it takes to an address; undefined when it has none.
+ *
+ * @throws SluiceError SLUICE_BAD_VALUE, SLUICE_NETLINK_FAILED
+ */
+export function lookUpRoute(address: string): RouteLookup | undefined {
+  const { family, bytes, bits } = encodeAddress(address);
+  const header = Buffer.alloc(routeBytes);
+  header.writeUInt8(family, 0);
+  header.writeUInt8(bits, 1);
+  const payload = Buffer.concat([header, attribute(Rta.destination, bytes)]);
+  const refusals = [Errno.ENETUNREACH, Errno.EHOSTUNREACH, Errno.EACCES, Errno.EINVAL];
+  const answer = unlessRefused(refusals, () =>
+    request(RouteMessage.getRoute, 0, payload, `look up the route to ${address}`),
+  );
+  const found = answer?.[0] && parseRoute(answer[0].payload)[0];
+  if (found?.device === undefined) return undefined;
+  const { device, gateway, source, type, mtu } = found;
+  return { device, gateway, source, isUnicast: type === "unicast", mtu };
 }
 
 /** A way to everywhere; a multipath route counts once per next hop. */

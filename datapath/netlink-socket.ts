@@ -9,8 +9,12 @@ const familyNetlink = 16;
 const typeRaw = 3;
 const cloexec = 0o2000000;
 const nonblock = 0o4000;
-const protocolRoute = 0;
+/** `NETLINK_…` protocols. */
+export const NetlinkProtocol = { route: 0, netfilter: 12 } as const;
 const levelNetlink = 270;
+const levelSocket = 1;
+/** SO_SNDBUFFORCE and SO_RCVBUFFORCE. */
+const BufferOption = { send: 32, receive: 33 } as const;
 /** `NETLINK_…` socket options. Since Linux 4.20, so every kernel that Sluice runs on has them. */
 const Option = { shortAnswers: 10, reasons: 11, strictChecks: 12 } as const;
 /** The kernel fills dumps in pieces of up to 32 KiB. */
@@ -18,14 +22,18 @@ const receiveBytes = 65536;
 const maxDumpAttempts = 8;
 
 /**
- * Opens a routing socket in the network namespace of this thread.
+ * Opens a netlink socket, mostly a routing one, in the network namespace of this thread.
  *
  * @param groups `RTMGRP_…` bits of the events to be told of
  * @throws SluiceError SLUICE_NETLINK_FAILED
  */
-export function openNetlink(groups = 0, isBlocking = true): number {
+export function openNetlink(
+  groups = 0,
+  isBlocking = true,
+  protocol: number = NetlinkProtocol.route,
+): number {
   const type = typeRaw | cloexec | (isBlocking ? 0 : nonblock);
-  const fd = libc().socket(familyNetlink, type, protocolRoute);
+  const fd = libc().socket(familyNetlink, type, protocol);
   if (fd < 0) throw failed("cannot open a netlink socket", lastError("socket"));
   const address = Buffer.alloc(12);
   address.writeUInt16LE(familyNetlink, 0);
@@ -38,6 +46,22 @@ export function openNetlink(groups = 0, isBlocking = true): number {
 
 function failed(problem: string, cause: Error) {
   return datapathError("SLUICE_NETLINK_FAILED", problem, { cause });
+}
+
+/** Beyond the system's limit where CAP_NET_ADMIN is held; else it stays as it is. */
+export function enlargeReceiveBuffer(fd: number, bytes: number): void {
+  setBuffer(fd, BufferOption.receive, bytes);
+}
+
+/** As {@link enlargeReceiveBuffer}. */
+export function enlargeSendBuffer(fd: number, bytes: number): void {
+  setBuffer(fd, BufferOption.send, bytes);
+}
+
+function setBuffer(fd: number, option: number, bytes: number): void {
+  const value = Buffer.alloc(4);
+  value.writeUInt32LE(bytes);
+  libc().setsockopt(fd, levelSocket, option, value, value.length);
 }
 
 /**
@@ -54,9 +78,9 @@ export function receive(fd: number): readonly NetlinkMessage[] | undefined {
   throw failed("cannot read a netlink socket", cause);
 }
 
-/** A routing socket that says why it refuses, and lists only what the request asks for. */
-function openForRequests(): number {
-  const fd = openNetlink();
+/** A socket that says why it refuses, and lists only what the request asks for. */
+export function openForRequests(protocol: number = NetlinkProtocol.route): number {
+  const fd = openNetlink(0, true, protocol);
   const isOn = Buffer.from([1, 0, 0, 0]);
   for (const option of Object.values(Option)) {
     if (libc().setsockopt(fd, levelNetlink, option, isOn, isOn.length) === 0) continue;
@@ -81,8 +105,9 @@ export function request(
   flags: number,
   payload: Uint8Array,
   tried: string,
+  protocol: number = NetlinkProtocol.route,
 ): readonly NetlinkMessage[] {
-  const fd = openForRequests();
+  const fd = openForRequests(protocol);
   try {
     for (let attempt = 1; attempt <= maxDumpAttempts; attempt++) {
       const answer = exchange(fd, encodeRequest(type, flags, attempt, payload), attempt, tried);

@@ -1,7 +1,7 @@
-import { datapathError } from "./errors.js";
+import { datapathError, Errno } from "./errors.js";
 import type { IfIndex } from "./handles.js";
 import type { NetworkInterface } from "./netlink.js";
-import { Ifla } from "./netlink.js";
+import { Ifla, IflaInfo, ifInfoBytes, parseInterface, RouteMessage } from "./netlink.js";
 import {
   attribute,
   checkIndex,
@@ -10,12 +10,16 @@ import {
   encodeAddress,
   encodeMac,
   Family,
+  formatAddress,
   portAttribute,
   stringAttribute,
   u32Attribute,
   u8Attribute,
 } from "./netlink-attributes.js";
+import { unlessRefused } from "./netlink-failure.js";
 import { createLink, ifInfo } from "./netlink-links.js";
+import { attributeU32, parseAttributes } from "./netlink-message.js";
+import { request } from "./netlink-socket.js";
 
 /** `IFLA_VXLAN_…` attributes. */
 const Vxlan = {
@@ -26,7 +30,11 @@ const Vxlan = {
   port: 15,
   local6: 17,
   external: 25,
+  dontFragment: 29,
 } as const;
+const dontFragments = ["unset", "set", "inherit"] as const;
+/** Of the IPv4 header around: never, always, or as the packet inside has it. */
+export type DontFragment = (typeof dontFragments)[number];
 const largestId = 0xff_ffff;
 
 export interface CreateVxlanOptions {
@@ -47,6 +55,8 @@ export interface CreateVxlanOptions {
   readonly mtu?: number | undefined;
   /** Whether the kernel learns MACs from what arrives; default false. */
   readonly isLearning?: boolean | undefined;
+  /** Default unset: routers on the way may cut packets of the tunnel in pieces. */
+  readonly dontFragment?: DontFragment | undefined;
   readonly isUp?: boolean | undefined;
 }
 
@@ -57,7 +67,7 @@ export interface CreateVxlanOptions {
  */
 export function createVxlan(options: CreateVxlanOptions): NetworkInterface {
   const { name, id, port, local, device, mac, mtu, isUp } = options;
-  const { isExternal = false, isLearning = false } = options;
+  const { isExternal = false, isLearning = false, dontFragment = "unset" } = options;
   if (isExternal === (id !== undefined)) {
     throw datapathError("SLUICE_BAD_VALUE", `VXLAN device ${name} has no way to its identifier`, {
       remedy: "Give either an id or isExternal",
@@ -77,6 +87,10 @@ export function createVxlan(options: CreateVxlanOptions): NetworkInterface {
     u8Attribute(Vxlan.learning, isLearning ? 1 : 0),
     ...(local === undefined ? [] : localAddress(local)),
     ...(device === undefined ? [] : [u32Attribute(Vxlan.link, checkIndex(device), "device")]),
+    // A kernel without it would refuse the device.
+    ...(dontFragment === "unset"
+      ? []
+      : [u8Attribute(Vxlan.dontFragment, dontFragments.indexOf(dontFragment))]),
   ];
   return createLink("vxlan", name, own, data, `create VXLAN device ${name}`);
 }
@@ -86,4 +100,43 @@ function localAddress(address: string): readonly Buffer[] {
   return family === Family.inet
     ? [attribute(Vxlan.local, bytes)]
     : [attribute(Vxlan.local6, bytes)];
+}
+
+/** What a VXLAN device was made with. */
+export interface VxlanDevice {
+  readonly interface: NetworkInterface;
+  /** Undefined when routes or programs give it per packet. */
+  readonly id: number | undefined;
+  readonly port: number;
+  readonly local: string | undefined;
+  readonly isLearning: boolean;
+  readonly dontFragment: DontFragment;
+}
+
+/**
+ * Reads a VXLAN device; undefined when there is no interface of the name, or one of another kind.
+ *
+ * @throws SluiceError SLUICE_NETLINK_FAILED
+ */
+export function readVxlan(name: string): VxlanDevice | undefined {
+  const payload = Buffer.concat([ifInfo(0), stringAttribute(Ifla.name, checkInterfaceName(name))]);
+  const answer = unlessRefused([Errno.ENODEV], () =>
+    request(RouteMessage.getLink, 0, payload, `read VXLAN device ${name}`),
+  );
+  const bytes = answer?.[0]?.payload;
+  if (bytes === undefined) return undefined;
+  const found = parseInterface(bytes);
+  const info = parseAttributes(bytes, ifInfoBytes).get(Ifla.linkInfo);
+  if (info === undefined || found.kind !== "vxlan") return undefined;
+  const data = parseAttributes(parseAttributes(info).get(IflaInfo.data) ?? Buffer.alloc(0));
+  const local = data.get(Vxlan.local) ?? data.get(Vxlan.local6);
+  return {
+    interface: found,
+    id: data.get(Vxlan.external)?.readUInt8() === 1 ? undefined : attributeU32(data, Vxlan.id),
+    port: data.get(Vxlan.port)?.readUInt16BE() ?? 0,
+    // Zeros stand for none.
+    local: local?.some((byte) => byte !== 0) === true ? formatAddress(local) : undefined,
+    isLearning: data.get(Vxlan.learning)?.readUInt8() === 1,
+    dontFragment: dontFragments[data.get(Vxlan.dontFragment)?.readUInt8() ?? 0] ?? "unset",
+  };
 }

@@ -20,6 +20,9 @@ export const RouteMessage = {
   newNeighbour: 28,
   delNeighbour: 29,
   getNeighbour: 30,
+  newRule: 32,
+  delRule: 33,
+  getRule: 34,
 } as const;
 
 /** `IFLA_…` attributes of an interface. */

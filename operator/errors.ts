@@ -26,6 +26,7 @@ export const manifestCodes = {
   SLUICE_EXPIRED: "Remove it, or move its expiresAt",
   SLUICE_SMALL_BURST: "Raise burst to at least one full frame",
   SLUICE_MIXED_FAMILIES: "Write one rule for each family",
+  SLUICE_NOT_SUPPORTED: "See docs/policy.md for what is",
   SLUICE_MORE_PROBLEMS: "Correct the ones listed first",
 } as const satisfies Record<SluiceErrorCode, string>;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From pod to pod on one node without the stack of the host. */
+/* To a pod of this node without the stack of the host. */
 #ifndef SLUICE_DELIVER_H
 #define SLUICE_DELIVER_H
 
@@ -17,7 +17,11 @@ static __always_inline bool can_deliver(struct __sk_buff *skb, const struct pack
 	struct iphdr *ipv4 = data + sizeof(struct ethhdr);
 	struct ipv6hdr *ipv6 = data + sizeof(struct ethhdr);
 
-	if (skb->pkt_type != PACKET_HOST || (packet->traits & TRAIT_IP_OPTIONS))
+	if (skb->pkt_type != PACKET_HOST)
+		return false;
+	if (packet->translation == TRANSLATION_DONE)
+		return true;
+	if (packet->traits & TRAIT_IP_OPTIONS)
 		return false;
 	if (packet->family == 4)
 		return (void *)(ipv4 + 1) <= data_end && ipv4->ttl > 1;
@@ -34,19 +38,37 @@ static __always_inline void take_hop(struct iphdr *ip)
 	ip->ttl--;
 }
 
-/* Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. */
-static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct pod *to)
+/* As a router does with what it forwards. */
+static __always_inline bool take_one_hop(struct __sk_buff *skb, const struct packet *packet)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-	struct ethhdr *ethernet = data;
-	void *header = ethernet + 1;
+	void *header = data + sizeof(struct ethhdr);
 
-	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6)
+	if (header + sizeof(struct ipv6hdr) <= data_end && packet->family == 6) {
 		((struct ipv6hdr *)header)->hop_limit--;
-	else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4)
+		/* A device may have summed the whole packet; IPv6 has no sum of its own to make up for the change. */
+		bpf_csum_update(skb, ~(__u32)bpf_htons(1));
+	} else if (header + sizeof(struct iphdr) <= data_end && packet->family == 4) {
 		take_hop(header);
-	else
-		return TC_ACT_UNSPEC;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Hands a packet for which can_deliver() holds to a pod, as if it came from the pod's gateway. One that was sent to the
+ * node itself is not forwarded by that: it keeps its hops, and may have none left.
+ */
+static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct pod *to)
+{
+	struct ethhdr *ethernet;
+
+	if (packet->translation != TRANSLATION_DONE && !take_one_hop(skb, packet))
+		return TC_ACT_SHOT;
+	ethernet = (void *)(long)skb->data;
+	if ((void *)(ethernet + 1) > (void *)(long)skb->data_end)
+		return TC_ACT_SHOT;
 	__builtin_memcpy(ethernet->h_dest, to->mac, ETH_ALEN);
 	__builtin_memcpy(ethernet->h_source, to->gateway_mac, ETH_ALEN);
 	return bpf_redirect_peer(to->ifindex, 0);

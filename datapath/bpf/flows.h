@@ -15,6 +15,10 @@
 /* Pod programs write and read, agent deletes what is over: flows by who opened them. A full table forgets the flow
  * that was quiet for longest, and its next packet is judged like a first one. */
 LRU_HASH(flows, struct connection_key, struct flow, MAX_FLOWS);
+/* Pod programs write, agent sums: what is not to be seen in a table that forgets. */
+PERCPU_ARRAY(flow_counters, struct flow_counts, 1);
+/* Agent writes and reads back after a restart; programs never read. */
+MMAPPED_ARRAY(flow_collections, struct flow_collection, 1);
 
 enum flow_state {
 	/* The policies of this end have not allowed it yet. */
@@ -23,6 +27,11 @@ enum flow_state {
 	/* They did, but the rules have changed since. */
 	FLOW_STALE,
 	FLOW_REPLY_STALE,
+	/* Another flow has become the same by translation: this one cannot be told from it. */
+	FLOW_CLASH,
+	/* An ICMP error about a packet of such a flow: it goes the way of the flow, or of its answers. */
+	FLOW_ERROR_STALE,
+	FLOW_ERROR_REPLY_STALE,
 };
 
 /* Ethernet, IPv6 and an ICMP error, which quotes IPv4 with options and eight bytes: as much as is ever read. */
@@ -110,28 +119,101 @@ static __always_inline const struct flow_judgement *judgement_at(const struct fl
 	return (stage == STAGE_OUT) == forth ? &flow->out : &flow->in;
 }
 
+static __always_inline int error_state(const struct flow *flow, const struct packet *packet,
+				       const struct generation *generation, bool forth)
+{
+	const struct flow_judgement *judgement = judgement_at(flow, packet->stage, forth);
+
+	if (!judgement->generation)
+		return FLOW_NONE;
+	if (judgement->generation == generation->number)
+		return FLOW_ALLOWED;
+	return forth ? FLOW_ERROR_STALE : FLOW_ERROR_REPLY_STALE;
+}
+
+/* What goes to the one who opened a translated flow is to be what he expects. */
+static __always_inline void translate_as_answer(struct packet *packet, const struct flow *flow)
+{
+	if (!(flow->flags & FLOW_TRANSLATED))
+		return;
+	packet->translation = TRANSLATION_BACK;
+	packet->opened_as = flow->opened_as;
+}
+
+/* Two flows may have become one by translation: then only the first of them goes on. */
+static __always_inline bool is_clash(const struct packet *packet, const struct flow *flow)
+{
+	const struct endpoints *ours = &packet->opened_as, *theirs = &flow->opened_as;
+
+	if (packet->tracing)
+		return false;
+	if (!(flow->flags & FLOW_TRANSLATED))
+		return packet->translation == TRANSLATION_DONE;
+	return packet->translation != TRANSLATION_DONE || ours->source_port != theirs->source_port ||
+	       ours->destination_port != theirs->destination_port ||
+	       !same_address(ours->source, theirs->source) ||
+	       !same_address(ours->destination, theirs->destination);
+}
+
 /* An error answers a packet of a flow: it passes where a packet of the flow would. */
-static __always_inline int find_quoted_flow(struct __sk_buff *skb, const struct packet *packet,
+static __always_inline int find_quoted_flow(struct __sk_buff *skb, struct packet *packet,
 					    const struct generation *generation)
 {
 	struct connection_key key = { .family = packet->family };
 	__u64 now = bpf_ktime_get_ns();
 	struct flow *flow;
+	int state;
 
 	reach(skb, QUOTED_BYTES);
 	if (!read_quoted(skb, packet, &key) || !same_address(key.local, packet->destination))
 		return FLOW_NONE;
 	/* The error goes against the packet that it quotes. */
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (flow && !is_over(flow, packet, now) &&
-	    judgement_at(flow, packet->stage, false)->generation == generation->number)
-		return FLOW_ALLOWED;
+	if (flow && !is_over(flow, packet, now)) {
+		state = error_state(flow, packet, generation, false);
+		if (state != FLOW_NONE) {
+			translate_as_answer(packet, flow);
+			return state;
+		}
+	}
 	turn_key(&key);
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (flow && !is_over(flow, packet, now) &&
-	    judgement_at(flow, packet->stage, true)->generation == generation->number)
-		return FLOW_ALLOWED;
+	if (flow && !is_over(flow, packet, now))
+		return error_state(flow, packet, generation, true);
 	return FLOW_NONE;
+}
+
+/*
+ * Puts the packet that opened the flow in the place of an error: for the policies that are asked about it. A global
+ * function: its frame is not added to theirs.
+ */
+__noinline int become_quoted(struct __sk_buff *skb, struct packet *packet, __u32 state)
+{
+	struct connection_key key = {};
+
+	if (!packet)
+		return false;
+	key.family = packet->family;
+	if (!read_quoted(skb, packet, &key))
+		return false;
+	if (state == FLOW_ERROR_STALE)
+		turn_key(&key);
+	else
+		packet->stage = packet->stage == STAGE_OUT ? STAGE_IN : STAGE_OUT;
+	__builtin_memcpy(packet->source, key.local, 16);
+	__builtin_memcpy(packet->destination, key.remote, 16);
+	packet->source_port = key.local_port;
+	packet->destination_port = key.remote_port;
+	packet->protocol = key.protocol;
+	packet->has_ports = key.protocol == PROTO_TCP || key.protocol == PROTO_UDP || key.protocol == PROTO_SCTP;
+	packet->detail = 0;
+	if (key.protocol == PROTO_TCP)
+		packet->detail = TCP_ACK;
+	else if (is_icmp(packet))
+		packet->detail = (packet->family == 4 ? ICMP_ECHO : ICMPV6_ECHO) << 8;
+	/* Errors neither count in their flow nor keep it. */
+	packet->in_flow = true;
+	return true;
 }
 
 /* enum flow_state at this packet's stage. An allowed packet is counted in its flow. */
@@ -161,6 +243,8 @@ __noinline int find_flow(struct __sk_buff *skb, struct packet *packet)
 	make_flow_key(packet, &key);
 	flow = asks ? bpf_map_lookup_elem(&flows, &key) : NULL;
 	if (flow && !is_over(flow, packet, now)) {
+		if (is_clash(packet, flow))
+			return FLOW_CLASH;
 		judgement = judgement_at(flow, packet->stage, true);
 		if (!judgement->generation)
 			return FLOW_NONE;
@@ -175,9 +259,10 @@ __noinline int find_flow(struct __sk_buff *skb, struct packet *packet)
 	if (!flow || is_over(flow, packet, now))
 		return FLOW_NONE;
 	judgement = judgement_at(flow, packet->stage, false);
-	if (!judgement->generation)
+	if (!judgement->generation && !(flow->flags & FLOW_TO_ITSELF))
 		return FLOW_NONE;
-	if (judgement->generation != generation->number)
+	translate_as_answer(packet, flow);
+	if (judgement->generation != generation->number && !(flow->flags & FLOW_TO_ITSELF))
 		return FLOW_REPLY_STALE;
 	count_in_flow(flow, packet, true, now);
 	return FLOW_ALLOWED;
@@ -226,7 +311,9 @@ __noinline int settle_flow(struct packet *packet, __u32 state)
 	struct flow_judgement judgement;
 	struct flow flow = {};
 	const struct flow *known;
+	struct flow_counts *counts;
 	__u64 now = bpf_ktime_get_ns();
+	__u32 zero = 0;
 
 	if (!packet)
 		return 0;
@@ -234,18 +321,28 @@ __noinline int settle_flow(struct packet *packet, __u32 state)
 	if (!generation)
 		return 0;
 	make_flow_key(packet, &key);
+	counts = bpf_map_lookup_elem(&flow_counters, &zero);
+	if (!counts)
+		return 0;
 	if (packet->verdict != VERDICT_PASS) {
-		if (state != FLOW_NONE)
-			bpf_map_delete_elem(&flows, &key);
+		if (state != FLOW_NONE && !bpf_map_delete_elem(&flows, &key))
+			counts->refused++;
 		return 0;
 	}
 	if (state == FLOW_NONE && !opens_flow(packet))
 		return 0;
 	known = bpf_map_lookup_elem(&flows, &key);
-	if (known && !is_over(known, packet, now))
+	if (known && !is_over(known, packet, now)) {
 		flow = *known;
-	else
+	} else {
 		flow.created_ns = now;
+		if (packet->translation != TRANSLATION_NONE) {
+			flow.flags = FLOW_TRANSLATED;
+			flow.opened_as = packet->opened_as;
+		}
+		if (packet->translation == TRANSLATION_DONE && (packet->traits & TRAIT_SAME_ADDRESS))
+			flow.flags |= FLOW_TO_ITSELF;
+	}
 	judgement.generation = generation->number;
 	judgement.slot = packet->slot;
 	if (packet->stage == STAGE_OUT)
@@ -253,7 +350,10 @@ __noinline int settle_flow(struct packet *packet, __u32 state)
 	else
 		flow.in = judgement;
 	count_in_flow(&flow, packet, state == FLOW_REPLY_STALE, now);
-	bpf_map_update_elem(&flows, &key, &flow, BPF_ANY);
+	if (bpf_map_update_elem(&flows, &key, &flow, BPF_ANY))
+		counts->homeless++;
+	else if (!known)
+		counts->opened++;
 	return 0;
 }
 

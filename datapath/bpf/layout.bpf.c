@@ -23,7 +23,11 @@ EXPORT(enum, generation_flags);
 EXPORT(enum, limit_unit);
 EXPORT(enum, limit_scope);
 EXPORT(enum, flow_flags);
+EXPORT(enum, pod_route_flags);
+EXPORT(enum, pod_limits);
 EXPORT(enum, stage);
+EXPORT(enum, pod_trace_flags);
+EXPORT(enum, pod_delivery);
 EXPORT(enum, exception);
 
 EXPORT(struct, event);

@@ -35,6 +35,13 @@ enum limits {
 	/* Slot 0 is nobody's, and a pod takes two. */
 	MAX_PODS = MAX_INTERFACE_SLOTS / 2 - 1,
 	MAX_POD_ADDRESSES = 2 * MAX_PODS,
+	/* A node of each family has one. */
+	MAX_POD_ROUTES = 32768,
+	MAX_NODE_ADDRESSES = 4096,
+	/* One for each address of the node that a pod's port is to be had by. */
+	MAX_HOST_PORTS = 16384,
+	MAX_TRANSLATED_FRAGMENTS = 4096,
+	/* Of an object that nobody sized: --flows. */
 	MAX_FLOWS = 131072,
 	/* How long a flow lives on without a packet. */
 	FLOW_TCP_OPENING_SECONDS = 60,

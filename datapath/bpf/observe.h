@@ -60,7 +60,8 @@ static __noinline void send_event(context *ctx, const struct generation *generat
 	event->ifindex = packet->ifindex;
 	event->length = packet->length;
 	event->effect = effect;
-	__builtin_memset(event->pad, 0, sizeof(event->pad));
+	event->pad = 0;
+	event->subject = packet->subject;
 	for (int i = 0; i < EVENT_BYTES / 8; i++) {
 		__u64 *chunk = data + i * 8;
 
@@ -83,7 +84,9 @@ static __noinline void send_event(context *ctx, const struct generation *generat
 
 static __always_inline bool sampled(const struct rule *rule)
 {
-	return rule->log_one_in && bpf_get_prandom_u32() % rule->log_one_in == 0;
+	__u32 one_in = rule->log_one_in;
+
+	return one_in == 1 || (one_in && bpf_get_prandom_u32() % one_in == 0);
 }
 
 static __always_inline struct trace *trace_record(void)
@@ -91,6 +94,22 @@ static __always_inline struct trace *trace_record(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&traces, &zero);
+}
+
+/* What the stages learned of the packet, and what they decided. */
+static __always_inline void finish_trace(struct trace *trace, const struct packet *packet)
+{
+	trace->family = packet->family;
+	trace->protocol = packet->protocol;
+	trace->vlan_tags = packet->vlan_tags;
+	trace->source_port = packet->source_port;
+	trace->destination_port = packet->destination_port;
+	trace->detail = packet->detail;
+	trace->traits = packet->traits;
+	trace->fragment = packet->fragment;
+	trace->verdict = packet->verdict;
+	trace->reason = packet->reason;
+	trace->slot = packet->slot;
 }
 
 static __always_inline void trace_step(__u32 index, __u32 slot, __u32 effect)

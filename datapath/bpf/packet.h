@@ -16,6 +16,14 @@
 
 enum fragment_part { FRAGMENT_WHOLE, FRAGMENT_FIRST, FRAGMENT_LATER };
 
+enum translation {
+	TRANSLATION_NONE,
+	/* It has been: what the stages see, and what stands in the packet, is what it became. */
+	TRANSLATION_DONE,
+	/* An answer, or an error about such a packet: to be translated back when it passes. */
+	TRANSLATION_BACK,
+};
+
 struct packet {
 	/* Bytes of the frame, from the Ethernet header. */
 	__u32 length;
@@ -45,6 +53,8 @@ struct packet {
 	__u32 destination[4];
 	/* Offset of the transport header in the frame. */
 	__u32 transport_offset;
+	/* enum translation */
+	__u8 translation;
 	/* Its flow has counted it. */
 	bool in_flow;
 	/* A dry run: look, write the trace, change nothing else. */
@@ -54,11 +64,15 @@ struct packet {
 	/* What became of it. */
 	__u8 verdict;
 	__u8 reason;
+	/* Interface slot of the pod whose rules judge it. */
+	__u16 subject;
 	/* enum rule_action of the deciding rule, when it redirects */
 	__u8 action;
 	__u32 slot;
 	__u32 target;
 	__u32 target_count;
+	/* What the opener of its flow has as source and destination, when those are translated. Last: read_anew(). */
+	struct endpoints opened_as;
 };
 
 /* Protocol numbers used here; <linux/in.h> drags in libc's headers. */

@@ -2,25 +2,31 @@
 /*
  * Pods: judges what local pods send and receive, by the same tables as the uplink, in a bank of their own.
  *
- *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver or stack
+ *   pod_out   whose veth? -> parse -> its own addresses? -> flow, or egress policies -> deliver, route or stack
  *                                                                                       |
  *                                                   flow, or ingress policies <- local pod
  *   pod_in    whose veth? -> from this node? -> parse -> flow, or ingress policies
+ *   pod_arrive a local pod's address? -> not from where it cannot be -> parse -> flow, or ingress policies -> deliver
+ *   pod_trace the stages of either, run by `sluicectl trace`: writes each down and changes nothing else
  *
- * Both sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
- * the stack. What becomes of each packet is in docs/pods.md.
+ * Two sit on the host's end of a pod's veth: pod_out on its ingress, pod_in on its egress, where packets come from
+ * the stack. pod_arrive sits on the ingress of uplinks and tunnels, in front of the stack. What becomes of each packet is in docs/pods.md.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 typedef struct __sk_buff context;
 
+#include "arrive.h"
 #include "deliver.h"
 #include "flows.h"
 #include "fragments.h"
 #include "generation.h"
 #include "pods.h"
+#include "rates.h"
+#include "remote.h"
 #include "skb.h"
+#include "translate.h"
 #include "walk.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -30,14 +36,25 @@ static __always_inline struct packet packet_at(struct __sk_buff *skb, enum stage
 	return (struct packet){ .length = skb->len, .ifindex = skb->ifindex, .stage = stage };
 }
 
+/* Field by field: a copy of a whole packet would be too much for the stack. What it was opened as stays. */
+static __always_inline enum reason read_anew(struct __sk_buff *skb, struct packet *packet, enum stage stage)
+{
+	__builtin_memset(packet, 0, __builtin_offsetof(struct packet, opened_as));
+	packet->length = skb->len;
+	packet->ifindex = skb->ifindex;
+	packet->stage = stage;
+	return parse_skb(skb, packet);
+}
+
 /* Reads the headers, with what else of them lies outside the linear part when they do not end in it. */
 static __always_inline enum reason read_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	enum reason reason = parse_skb(skb, packet);
+	bool tracing = packet->tracing;
 
 	if (reason == REASON_TRUNCATED && reach(skb, MAX_EXTENSION_OFFSET)) {
-		*packet = packet_at(skb, packet->stage);
-		reason = parse_skb(skb, packet);
+		reason = read_anew(skb, packet, packet->stage);
+		packet->tracing = packet->in_flow = tracing;
 	}
 	if (reason == REASON_RULE && (packet->vlan_tags || skb->vlan_present))
 		return REASON_VLAN_DEPTH;
@@ -46,9 +63,10 @@ static __always_inline enum reason read_packet(struct __sk_buff *skb, struct pac
 
 /*
  * By the rules that a slot is subject to, of one page from `from` on. Returns the rule where the walk goes on, on a later
- * page, or WALK_DECIDED. A global function: proved once, not for each stage and page.
+ * page, or WALK_DECIDED.
  */
-__noinline int judge_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
+static __always_inline int judge_by_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from,
+					 bool tracing)
 {
 	const struct generation *generation;
 	__u32 page = from / MAX_RULES;
@@ -67,48 +85,100 @@ __noinline int judge_page(struct __sk_buff *skb, struct packet *packet, __u32 sl
 		decide(packet, VERDICT_DROP, REASON_NOT_JUDGED);
 		return WALK_DECIDED;
 	}
-	if (!look_up_fields(generation, packet, slot, page, &found, false)) {
+	packet->subject = slot;
+	if (!look_up_fields(generation, packet, slot, page, &found, tracing)) {
 		decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
 		return WALK_DECIDED;
 	}
-	next = walk(skb, generation, packet, &found, page, from, false);
+	next = walk(skb, generation, packet, &found, page, from, tracing);
 	/* Rules of pods do not redirect. */
 	if (packet->verdict == VERDICT_REDIRECT)
 		decide(packet, VERDICT_DROP, REASON_REDIRECT);
 	return (__u32)next < generation->rule_count ? next : WALK_DECIDED;
 }
 
-static __always_inline void judge(struct __sk_buff *skb, struct packet *packet, __u32 slot)
+/* Global functions: proved once, not for each stage and page. */
+__noinline int judge_page(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
+{
+	return judge_by_page(skb, packet, slot, from, false);
+}
+
+__noinline int judge_page_traced(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 from)
+{
+	return judge_by_page(skb, packet, slot, from, true);
+}
+
+static __always_inline void judge(struct __sk_buff *skb, struct packet *packet, __u32 slot, bool tracing)
 {
 	int from = 0;
 
 	for (int page = 0; page < MAX_POD_PAGES && from != WALK_DECIDED; page++)
-		from = judge_page(skb, packet, slot, from);
+		from = tracing ? judge_page_traced(skb, packet, slot, from) : judge_page(skb, packet, slot, from);
+}
+
+/*
+ * The rules have changed since they allowed the flow that an error is about: they are asked again, as of the packet that
+ * opened it. Errors that got lost until its next packet would leave a sender without its path's MTU for as long as
+ * rules change faster than routers answer.
+ */
+__noinline int judge_error(struct __sk_buff *skb, struct packet *packet, __u32 state, __u32 slot_out, __u32 slot_in)
+{
+	__u8 stage, generation, verdict, reason, translation;
+	__u32 slot;
+
+	if (!packet)
+		return 0;
+	stage = packet->stage;
+	translation = packet->translation;
+	generation = packet->generation;
+	decide(packet, VERDICT_ABORTED, REASON_INTERNAL);
+	if (!become_quoted(skb, packet, state))
+		return 0;
+	judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in, false);
+	settle_flow(packet, FLOW_STALE);
+	verdict = packet->verdict;
+	reason = packet->reason;
+	slot = packet->slot;
+	read_anew(skb, packet, stage);
+	packet->generation = generation;
+	packet->translation = translation;
+	packet->slot = slot;
+	decide(packet, verdict, reason);
+	return 0;
 }
 
 /* At the packet's stage, by the pod that has these slots. */
-static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in)
+static __always_inline void admit(struct __sk_buff *skb, struct packet *packet, __u32 slot_out, __u32 slot_in,
+				  bool tracing)
 {
-	int state;
+	int state = FLOW_NONE;
 
 	if (packet->fragment == FRAGMENT_LATER && follow_first_fragment(packet))
 		return;
-	state = find_flow(skb, packet);
-	if (state == FLOW_ALLOWED) {
+	if (!tracing || (skb->cb[0] & POD_TRACE_FLOW))
+		state = find_flow(skb, packet);
+	if (state == FLOW_CLASH) {
+		decide(packet, VERDICT_DROP, REASON_TRANSLATION);
+	} else if (state == FLOW_ALLOWED) {
 		decide(packet, VERDICT_PASS, REASON_FLOW);
-		if (packet->slot)
+		if (packet->slot && !tracing)
 			count_rule(packet->slot, packet->length, false);
+	} else if (!tracing && (state == FLOW_ERROR_STALE || state == FLOW_ERROR_REPLY_STALE)) {
+		judge_error(skb, packet, state, slot_out, slot_in);
 	} else {
 		bool reply = state == FLOW_REPLY_STALE;
+		__u32 slot;
 
 		if (reply)
 			turn_around(packet);
-		judge(skb, packet, packet->stage == STAGE_OUT ? slot_out : slot_in);
-		settle_flow(packet, state);
+		slot = packet->stage == STAGE_OUT ? slot_out : slot_in;
+		judge(skb, packet, slot, tracing);
+		if (!tracing)
+			settle_flow(packet, state);
 		if (reply)
 			turn_around(packet);
 	}
-	if (packet->fragment == FRAGMENT_FIRST)
+	if (packet->fragment == FRAGMENT_FIRST && !tracing)
 		remember_first_fragment(packet);
 }
 
@@ -125,14 +195,6 @@ static __always_inline int refuse(struct packet *packet, __u32 slot, enum reason
 	return TC_ACT_SHOT;
 }
 
-/* Not a matter of policy: counted, and left to the stack. */
-static __always_inline int let_pass(struct packet *packet, __u32 slot, enum reason reason)
-{
-	decide(packet, VERDICT_PASS, reason);
-	count_outcome(packet, slot);
-	return TC_ACT_UNSPEC;
-}
-
 /* The link layer address of the pod, whatever the packet says above. */
 static __always_inline bool is_own_mac(struct __sk_buff *skb, const struct pod_interface *pod)
 {
@@ -143,47 +205,121 @@ static __always_inline bool is_own_mac(struct __sk_buff *skb, const struct pod_i
 	       source[1] == own[1] && source[2] == own[2];
 }
 
+/* Not a matter of policy: nothing more is asked of it. */
+static __always_inline bool settle(struct packet *packet, enum verdict verdict, enum reason reason)
+{
+	decide(packet, verdict, reason);
+	return false;
+}
+
+/* What a pod sends, before it is asked where to. True when it goes on there. */
+static __always_inline bool judge_sent(struct __sk_buff *skb, struct packet *packet,
+				       const struct pod_interface *pod, bool tracing)
+{
+	struct pod_key key = {};
+	enum reason reason;
+
+	if (!is_own_mac(skb, pod))
+		return settle(packet, VERDICT_DROP, REASON_SPOOFED);
+	reason = read_packet(skb, packet);
+	if (reason == REASON_NOT_IP && skb->protocol == bpf_htons(ETH_P_ARP))
+		return settle(packet, VERDICT_PASS, reason);
+	if (reason != REASON_RULE)
+		return settle(packet, VERDICT_DROP, reason);
+	if (is_link_control(packet, pod))
+		return settle(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	if (!is_from_pod(packet, pod))
+		return settle(packet, VERDICT_DROP, REASON_SPOOFED);
+
+	active_generation(packet);
+	key.family = packet->family;
+	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
+	if (has_host_ports(&key) && skb->pkt_type == PACKET_HOST && translate_forth(skb, packet) == SPOILT)
+		return settle(packet, VERDICT_DROP, REASON_TRANSLATION);
+	/* A pod may always talk to itself. */
+	if (packet->traits & TRAIT_SAME_ADDRESS) {
+		decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+		if (packet->translation && !tracing)
+			settle_flow(packet, FLOW_NONE);
+		return true;
+	}
+	admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
+	return packet->verdict == VERDICT_PASS;
+}
+
+/* What the stack hands to a pod. */
+static __always_inline void judge_received(struct __sk_buff *skb, struct packet *packet,
+					   const struct pod_interface *pod, bool tracing)
+{
+	enum reason reason;
+
+	/* A packet that came in by no interface is this node's own, such as a kubelet's probe. */
+	if (!skb->ingress_ifindex)
+		return decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+	reason = read_packet(skb, packet);
+	if (reason != REASON_RULE)
+		return decide(packet, VERDICT_DROP, reason);
+	if (packet->traits & TRAIT_SAME_ADDRESS)
+		return decide(packet, VERDICT_PASS, REASON_NOT_JUDGED);
+
+	active_generation(packet);
+	admit(skb, packet, pod->slot_out, pod->slot_in, tracing);
+}
+
+/* To no pod of this node: past the stack where it can be. */
+static __always_inline int leave(struct __sk_buff *skb, struct packet *packet, bool past_stack)
+{
+	bool answers = packet->translation == TRANSLATION_BACK;
+
+	/* The pod went while its ports were still there. */
+	if (packet->translation == TRANSLATION_DONE)
+		return TC_ACT_SHOT;
+	if (answers && !translate_back(skb, packet))
+		return TC_ACT_SHOT;
+	/* The node's own address is the source by now, and nothing is left to do for netfilter. */
+	if (past_stack && (answers || pod_route_to(packet->family, packet->destination)))
+		return send_by_route(skb, packet);
+	return TC_ACT_UNSPEC;
+}
+
 SEC("tc")
 int pod_out(struct __sk_buff *skb)
 {
 	struct packet packet = packet_at(skb, STAGE_OUT);
 	const struct pod_interface *pod = pod_behind(packet.ifindex);
-	enum reason reason;
 	const struct pod *to;
+	bool goes_on;
 
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
-	if (!is_own_mac(skb, pod))
-		return refuse(&packet, pod->slot_out, REASON_SPOOFED);
-	reason = read_packet(skb, &packet);
-	if (reason == REASON_NOT_IP && skb->protocol == bpf_htons(ETH_P_ARP))
-		return let_pass(&packet, pod->slot_out, reason);
-	if (reason != REASON_RULE)
-		return refuse(&packet, pod->slot_out, reason);
-	if (is_link_control(&packet, pod))
-		return let_pass(&packet, pod->slot_out, REASON_NOT_JUDGED);
-	if (!is_from_pod(&packet, pod))
-		return refuse(&packet, pod->slot_out, REASON_SPOOFED);
-
-	active_generation(&packet);
-	/* A pod may always talk to itself. */
-	if (packet.traits & TRAIT_SAME_ADDRESS)
-		decide(&packet, VERDICT_PASS, REASON_NOT_JUDGED);
-	else
-		admit(skb, &packet, pod->slot_out, pod->slot_in);
+	goes_on = judge_sent(skb, &packet, pod, false);
+	if (goes_on)
+		keep_rate(skb, &packet, pod->limits, POD_LIMIT_OUT, pod->slot_out);
 	count_outcome(&packet, pod->slot_out);
 	if (packet.verdict != VERDICT_PASS)
 		return TC_ACT_SHOT;
 
-	to = pod_at_destination(&packet);
-	if (!to || !can_deliver(skb, &packet))
+	if (!goes_on)
 		return TC_ACT_UNSPEC;
+	if (packet.fragment == FRAGMENT_LATER && packet.translation == TRANSLATION_NONE)
+		recall_answer(&packet);
+	if (!can_deliver(skb, &packet))
+		return leave(skb, &packet, false);
+	to = packet.translation == TRANSLATION_BACK ? pod_at(packet.family, packet.opened_as.source) :
+						      pod_at_destination(&packet);
+	if (!to)
+		return leave(skb, &packet, true);
 	packet.stage = STAGE_IN;
 	packet.slot = 0;
-	if (!(packet.traits & TRAIT_SAME_ADDRESS))
-		admit(skb, &packet, to->slot_out, to->slot_in);
+	if (to->ifindex != packet.ifindex)
+		admit(skb, &packet, to->slot_out, to->slot_in, false);
+	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
 	count_outcome(&packet, to->slot_in);
-	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
+	if (packet.verdict != VERDICT_PASS)
+		return TC_ACT_SHOT;
+	if (packet.translation == TRANSLATION_BACK && !translate_back(skb, &packet))
+		return refuse(&packet, to->slot_in, REASON_TRANSLATION);
+	return deliver(skb, &packet, to);
 }
 
 SEC("tc")
@@ -191,21 +327,100 @@ int pod_in(struct __sk_buff *skb)
 {
 	struct packet packet = packet_at(skb, STAGE_IN);
 	const struct pod_interface *pod = pod_behind(packet.ifindex);
-	enum reason reason;
 
 	if (!pod)
 		return refuse(&packet, 0, REASON_UNKNOWN_POD);
-	/* A packet that came in by no interface is this node's own, such as a kubelet's probe. */
-	if (!skb->ingress_ifindex)
-		return let_pass(&packet, pod->slot_in, REASON_NOT_JUDGED);
-	reason = read_packet(skb, &packet);
-	if (reason != REASON_RULE)
-		return refuse(&packet, pod->slot_in, reason);
-	if (packet.traits & TRAIT_SAME_ADDRESS)
-		return let_pass(&packet, pod->slot_in, REASON_NOT_JUDGED);
-
-	active_generation(&packet);
-	admit(skb, &packet, pod->slot_out, pod->slot_in);
+	judge_received(skb, &packet, pod, false);
+	if (packet.reason != REASON_NOT_JUDGED)
+		keep_rate(skb, &packet, pod->limits, POD_LIMIT_IN, pod->slot_in);
 	count_outcome(&packet, pod->slot_in);
 	return packet.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+/* What a port of the node stands for. NULL: nothing, or it is refused. */
+static __always_inline const struct pod *pod_behind_port(struct __sk_buff *skb, struct packet *packet)
+{
+	const struct pod *to;
+	int state;
+
+	if (read_packet(skb, packet) != REASON_RULE || (packet->traits & TRAIT_MARTIAN_SOURCE))
+		return NULL;
+	state = translate_forth(skb, packet);
+	if (state == NOT_TRANSLATED)
+		return NULL;
+	to = state == TRANSLATED ? pod_at_destination(packet) : NULL;
+	if (!to)
+		decide(packet, VERDICT_DROP, REASON_TRANSLATION);
+	return to;
+}
+
+SEC("tc")
+int pod_arrive(struct __sk_buff *skb)
+{
+	struct packet packet = packet_at(skb, STAGE_IN);
+	int arrival = arrival_of(skb, &packet);
+	const struct pod *to;
+	enum reason reason;
+
+	if (arrival == ARRIVES_FOR_OTHERS)
+		return TC_ACT_UNSPEC;
+	if (arrival == ARRIVES_AS_POD)
+		return refuse(&packet, 0, REASON_SPOOFED);
+	if (arrival == ARRIVES_FOR_NODE) {
+		to = pod_behind_port(skb, &packet);
+		if (!to)
+			return packet.verdict == VERDICT_DROP ? refuse(&packet, 0, packet.reason) : TC_ACT_UNSPEC;
+	} else {
+		to = pod_at_destination(&packet);
+		if (!to)
+			return TC_ACT_UNSPEC;
+		if (arrival == ARRIVES_ASTRAY)
+			return refuse(&packet, to->slot_in, REASON_SPOOFED);
+		reason = read_packet(skb, &packet);
+		if (reason != REASON_RULE)
+			return refuse(&packet, to->slot_in, reason);
+	}
+	/* The stack has its say, and what it forwards comes to pod_in. */
+	if ((packet.traits & TRAIT_MARTIAN_SOURCE) || !can_deliver(skb, &packet))
+		return TC_ACT_UNSPEC;
+	active_generation(&packet);
+	admit(skb, &packet, to->slot_out, to->slot_in, false);
+	keep_rate(skb, &packet, to->limits, POD_LIMIT_IN, to->slot_in);
+	count_outcome(&packet, to->slot_in);
+	return packet.verdict == VERDICT_PASS ? deliver(skb, &packet, to) : TC_ACT_SHOT;
+}
+
+/* Where pod_out would take a packet for which can_deliver() holds. */
+static __always_inline enum pod_delivery delivery_of(struct __sk_buff *skb, struct packet *packet)
+{
+	if (pod_at_destination(packet))
+		return DELIVERY_POD;
+	if (!pod_route_to(packet->family, packet->destination))
+		return DELIVERY_STACK;
+	/* A test run carries no redirect out. */
+	return send_by_route(skb, packet) == TC_ACT_REDIRECT ? DELIVERY_ROUTE : DELIVERY_STACK;
+}
+
+/* One end of a packet's way: by the policies of the pod behind the interface, as enum pod_trace_flags in cb[0] say. */
+SEC("tc")
+int pod_trace(struct __sk_buff *skb)
+{
+	bool ingress = skb->cb[0] & POD_TRACE_INGRESS;
+	struct packet packet = packet_at(skb, ingress ? STAGE_IN : STAGE_OUT);
+	const struct pod_interface *pod = pod_behind(packet.ifindex);
+	struct trace *trace = trace_record();
+
+	if (!trace)
+		return TC_ACT_SHOT;
+	__builtin_memset(trace, 0, sizeof(*trace));
+	/* No flow counts it, as if one had. */
+	packet.tracing = packet.in_flow = true;
+	if (!pod)
+		decide(&packet, VERDICT_DROP, REASON_UNKNOWN_POD);
+	else if (ingress)
+		judge_received(skb, &packet, pod, true);
+	else if (judge_sent(skb, &packet, pod, true) && can_deliver(skb, &packet))
+		trace->delivery = delivery_of(skb, &packet);
+	finish_trace(trace, &packet);
+	return TC_ACT_UNSPEC;
 }

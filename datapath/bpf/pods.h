@@ -15,7 +15,7 @@ struct {
 	__type(value, struct pod_interface);
 } pod_interfaces SEC(".maps");
 
-/* Agent writes, pod_out reads: which addresses are local pods. */
+/* Agent writes, pod_out and pod_arrive read: which addresses are local pods. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_POD_ADDRESSES);
@@ -23,18 +23,49 @@ struct {
 	__type(value, struct pod);
 } pods SEC(".maps");
 
+/* Agent writes, pod_out and pod_arrive read: the node's own addresses, which nobody else may send from. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODE_ADDRESSES);
+	__type(key, struct pod_key);
+	__type(value, struct node_address);
+} node_addresses SEC(".maps");
+
+/* Agent writes, programs read: where the pods of other nodes are. A trie allocates by need only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_POD_ROUTES);
+	__type(key, struct pod_route_key);
+	__type(value, struct pod_route);
+} pod_routes SEC(".maps");
+
 static __always_inline const struct pod_interface *pod_behind(__u32 ifindex)
 {
 	return bpf_map_lookup_elem(&pod_interfaces, &ifindex);
 }
 
+static __always_inline const struct pod *pod_at(__u32 family, const __u32 *address)
+{
+	struct pod_key key = { .family = family };
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	return bpf_map_lookup_elem(&pods, &key);
+}
+
 /* The local pod that a packet goes to. */
 static __always_inline const struct pod *pod_at_destination(const struct packet *packet)
 {
-	struct pod_key key = { .family = packet->family };
+	return pod_at(packet->family, packet->destination);
+}
 
-	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
-	return bpf_map_lookup_elem(&pods, &key);
+/* The range of another node's pods that an address is in. */
+static __always_inline const struct pod_route *pod_route_to(__u32 family, const __u32 *address)
+{
+	struct pod_route_key key = { .prefix_bits = family == 4 ? 32 + 32 : 32 + 128, .family = family };
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	return bpf_map_lookup_elem(&pod_routes, &key);
 }
 
 /* The addresses that the pod was given, and no others. */

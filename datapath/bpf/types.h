@@ -51,6 +51,8 @@ enum reason {
 	REASON_UNKNOWN_POD,
 	/* Part of a flow that a rule allowed. */
 	REASON_FLOW,
+	/* A port of the node stands for a pod's, but the packet cannot be changed to go there. */
+	REASON_TRANSLATION,
 	REASONS = 16,
 };
 
@@ -253,13 +255,17 @@ struct fragment {
 	__u32 target_count;
 };
 
+/* Directions of a pod that have a rate in pod_rates. */
+enum pod_limits { POD_LIMIT_OUT = 1, POD_LIMIT_IN = 2 };
+
 /* A local pod by the host's end of its veth. */
 struct pod_interface {
 	/* Network order; 0: it has none of this family. */
 	__u32 ipv4;
 	__u32 ipv6[4];
 	__u8 mac[6];
-	__u16 pad;
+	/* enum pod_limits */
+	__u16 limits;
 	/* Interface slots of the pod as a sender and as a receiver. */
 	__u32 slot_out;
 	__u32 slot_in;
@@ -280,6 +286,77 @@ struct pod {
 	__u8 mac[6];
 	/* The gateway that the pod knows: the host's end. */
 	__u8 gateway_mac[6];
+	/* enum pod_limits */
+	__u32 limits;
+};
+
+/* Token bucket of bytes as a time: see limiter.h. Times in 1/16 ns. */
+struct pod_rate {
+	/* When the bucket is full again. */
+	__u64 full_at;
+	/* Time that 2^10 bytes take. */
+	__u64 cost;
+	/* Time of a full bucket. */
+	__u64 burst;
+};
+
+/* A range of pods on another node, found by the longest prefix. */
+struct pod_route_key {
+	/* Of what follows: 32 for the family, and those of the range. */
+	__u32 prefix_bits;
+	__u32 family;
+	/* Network order; IPv4 in the first word. */
+	__u32 address[4];
+};
+
+enum pod_route_flags {
+	/* Its packets come through this device and no other one. */
+	POD_ROUTE_TUNNEL = 1,
+};
+
+struct pod_route {
+	/* Of the device that leads there. */
+	__u32 ifindex;
+	/* enum pod_route_flags */
+	__u32 flags;
+};
+
+/* An address of the node itself, of which some ports may be pods'. */
+struct node_address {
+	/* How many; 0: nothing is looked for. */
+	__u32 host_ports;
+};
+
+struct host_port_key {
+	/* Of the node, in network order; IPv4 in the first word. */
+	__u32 address[4];
+	/* Host order. */
+	__u16 port;
+	__u8 protocol;
+	__u8 family;
+};
+
+/* The pod that stands behind it. */
+struct host_port {
+	__u32 address[4];
+	__u16 port;
+	__u16 pad;
+};
+
+/* Addresses in network order, ports in host order. */
+struct endpoints {
+	__u32 source[4];
+	__u32 destination[4];
+	__u16 source_port;
+	__u16 destination_port;
+};
+
+/* What the first fragment of a translated packet became. */
+struct translated_fragment {
+	__u64 until_ns;
+	/* Ports are not used. */
+	struct endpoints became;
+	__u32 pad;
 };
 
 enum flow_flags {
@@ -288,6 +365,10 @@ enum flow_flags {
 	FLOW_FIN_FORTH = 2,
 	FLOW_FIN_BACK = 4,
 	FLOW_RESET = 8,
+	/* Its key has what the packets of the opener became; `opened_as` is what they were. */
+	FLOW_TRANSLATED = 16,
+	/* Of a pod to itself by an address of the node: never judged. */
+	FLOW_TO_ITSELF = 32,
 };
 
 /* What one pod's policies said of a flow. */
@@ -313,6 +394,27 @@ struct flow {
 	__u32 lifetime_s;
 	/* enum flow_flags */
 	__u32 flags;
+	/* FLOW_TRANSLATED: source and destination as the one who opened it has them. */
+	struct endpoints opened_as;
+	__u32 pad;
+};
+
+/* What became of rows of `flows`; each kind is counted by whom it names. */
+struct flow_counts {
+	/* Rows that programs made, and that they took out because a policy refuses the flow now. */
+	__u64 opened;
+	__u64 refused;
+	/* Flows that found no row at all: their packets are judged one by one. */
+	__u64 homeless;
+};
+
+struct flow_collection {
+	/* Rows that agents took out because the flow was over. */
+	__u64 expired;
+	/* Rows from the tables of another layout. */
+	__u64 carried;
+	/* Rows that the full table has given to others, at least. */
+	__u64 evicted;
 };
 
 struct event {
@@ -325,7 +427,9 @@ struct event {
 	__u16 captured;
 	/* enum effect */
 	__u8 effect;
-	__u8 pad[3];
+	__u8 pad;
+	/* Interface slot of the pod whose rule it is; 0: the uplink's rules. */
+	__u16 subject;
 	__u8 bytes[EVENT_BYTES];
 };
 
@@ -341,6 +445,23 @@ struct trace_step {
 	__u32 rule;
 	__u32 slot;
 	__u32 effect;
+};
+
+/* What a run of pod_trace is about, in the cb[0] that it is given. */
+enum pod_trace_flags {
+	/* What the pod receives; else what it sends. */
+	POD_TRACE_INGRESS = 1,
+	/* A packet of the flow that the tables know; else the first of a flow that they do not. */
+	POD_TRACE_FLOW = 2,
+};
+
+/* Where a packet goes that a pod may send. */
+enum pod_delivery {
+	DELIVERY_STACK,
+	/* To a local pod, past the stack. */
+	DELIVERY_POD,
+	/* To a pod of another node by the kernel's routes, past the stack. */
+	DELIVERY_ROUTE,
 };
 
 /* What a trace run saw; written only by the trace program. */
@@ -369,6 +490,8 @@ struct trace {
 	/* Slot of the deciding rule; 0: none. */
 	__u32 slot;
 	__u32 fields;
+	/* enum pod_delivery, of what a pod sends. */
+	__u32 delivery;
 	__u32 step_count;
 	struct trace_step steps[TRACE_STEPS];
 };

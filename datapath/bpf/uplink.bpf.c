@@ -138,18 +138,7 @@ int uplink_trace(struct xdp_md *ctx)
 	judge(ctx, &packet, generation, interface_slot(packet.ifindex), true);
 	if (packet.verdict == VERDICT_REDIRECT)
 		redirect(ctx, &packet);
-
-	trace->family = packet.family;
-	trace->protocol = packet.protocol;
-	trace->vlan_tags = packet.vlan_tags;
-	trace->source_port = packet.source_port;
-	trace->destination_port = packet.destination_port;
-	trace->detail = packet.detail;
-	trace->traits = packet.traits;
-	trace->fragment = packet.fragment;
-	trace->verdict = packet.verdict;
-	trace->reason = packet.reason;
-	trace->slot = packet.slot;
+	finish_trace(trace, &packet);
 	return XDP_PASS;
 }
 

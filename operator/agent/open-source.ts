@@ -5,6 +5,7 @@ import type { KubeConnection } from "../kube/connection.js";
 import { createKubeClient } from "../kube/http-client.js";
 import { openKubeconfig } from "../kube/kubeconfig.js";
 import { openServiceAccount, serversOfEnvironment } from "../kube/service-account.js";
+import type { ClusterKind } from "../model/project-cluster.js";
 import { KubernetesSource } from "../source/kubernetes.js";
 import { apiServerEndpoints, podKinds, policyKinds } from "../source/kubernetes-kinds.js";
 import { ManifestFolder } from "../source/manifest-folder.js";
@@ -23,6 +24,14 @@ export interface OpenedSource {
   };
 }
 
+/** What the pods of a node are judged by, besides Nodes. */
+const POD_KINDS = [
+  "Namespace",
+  "Pod",
+  "NetworkPolicy",
+  "ClusterNetworkPolicy",
+] as const satisfies readonly ClusterKind[];
+
 /** @throws SluiceError when the configuration names no source that can be read */
 export async function openSource(
   options: SourceOptions,
@@ -30,7 +39,10 @@ export async function openSource(
   hasPodNetwork: boolean,
   logger: Logger,
 ): Promise<OpenedSource> {
-  if (options.type === "folder") return { source: new ManifestFolder(options.folder) };
+  if (options.type === "folder") {
+    const clusterKinds = hasPodNetwork ? POD_KINDS : [];
+    return { source: new ManifestFolder(options.folder, { clusterKinds }) };
+  }
   const client = createKubeClient(await connect(options), {
     userAgent: `sluice-agent/${version} (${process.platform}/${process.arch})`,
     onFailOver: (from, to, error) => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { CommanderError } from "commander";
 import { SluiceError } from "../errors.js";
+import { parseCidr } from "../model/cidr.js";
 import { createAgentCommand, resolveOptions } from "./options.js";
 
 let folder: string;
@@ -86,22 +87,58 @@ test("every option can come from the command line", () => {
   assert.equal(options.socketPath, "/s/a.sock");
 });
 
-test("a pod network needs the API server; its plugin is installed where that is said", () => {
+const usualRouting = {
+  routing: "vxlan",
+  vxlan: { port: 4789, vni: 1 },
+  mtu: 0,
+  masquerade: { enabled: true, exceptions: [] },
+};
+
+test("the plugin of a pod network is installed where that is said", () => {
   const api = ["--kubeconfig", "/k", "--pod-network"];
   const sysctlFolder = "/proc/sys";
   assert.deepEqual(read(...api).podNetwork, {
     sysctlFolder,
     binFolder: undefined,
     configFolder: undefined,
+    flows: undefined,
+    ...usualRouting,
   });
   assert.deepEqual(
-    read(...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d").podNetwork,
-    { sysctlFolder, binFolder: "/opt/cni/bin", configFolder: "/etc/cni/net.d" },
+    read(
+      ...[...api, "--cni-bin-dir", "/opt/cni/bin", "--cni-conf-dir", "/etc/cni/net.d"],
+      ...["--flows", "65536"],
+    ).podNetwork,
+    {
+      sysctlFolder,
+      binFolder: "/opt/cni/bin",
+      configFolder: "/etc/cni/net.d",
+      flows: 65_536,
+      ...usualRouting,
+    },
   );
-  assert.throws(
-    () => read("--manifests", "/m", "--pod-network"),
-    /--pod-network needs the API server/,
+});
+
+test("pods are routed in tunnels or without, and masqueraded but for exceptions", () => {
+  const podNetwork = (...words: readonly string[]) =>
+    read("--kubeconfig", "/k", "--pod-network", ...words).podNetwork;
+  const { routing, vxlan, mtu } = podNetwork(
+    ...["--pod-routing", "direct", "--vxlan-port", "8472", "--vxlan-vni", "7", "--pod-mtu", "8950"],
+  )!;
+  assert.deepEqual([routing, vxlan, mtu], ["direct", { port: 8472, vni: 7 }, 8950]);
+  assert.equal(podNetwork("--masquerade", "false")?.masquerade.enabled, false);
+  assert.deepEqual(
+    podNetwork("--masquerade-exceptions", "10.0.0.0/8,fd00::/8")?.masquerade.exceptions,
+    [parseCidr("10.0.0.0/8"), parseCidr("fd00::/8")],
   );
+  for (const [words, message] of [
+    [["--pod-routing", "ipip"], /vxlan, direct, underlay/],
+    [["--vxlan-vni", "16777216"], /from 1 to 16777215/],
+    [["--pod-mtu", "1000"], /from 1280 to 65535/],
+    [["--masquerade-exceptions", "10.0.0.1/8"], /10\.0\.0\.0\/8/],
+  ] as const) {
+    assert.throws(() => podNetwork(...words), message);
+  }
 });
 
 test("the command line wins over the environment, the environment over the file", () => {

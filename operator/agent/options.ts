@@ -8,6 +8,7 @@ import { podServiceAccount } from "../kube/service-account.js";
 import { version } from "../version.js";
 import { applyConfigFile } from "./config-file.js";
 import { readFailSafe } from "./fail-safe-file.js";
+import { afterHelp } from "./options-help.js";
 import {
   collectEndpoints,
   type Endpoint,
@@ -17,6 +18,12 @@ import {
   readListenAddress,
   readNumber,
 } from "./option-values.js";
+import {
+  addPodRoutingOptions,
+  type PodRoutingOptions,
+  type RawPodRoutingOptions,
+  resolvePodRouting,
+} from "./pod-routing-options.js";
 
 export interface AgentOptions {
   readonly engine: EngineOptions;
@@ -30,11 +37,13 @@ export interface AgentOptions {
 }
 
 /** Where the CNI plugin and its configuration are written; undefined: nowhere. */
-export interface PodNetworkOptions {
+export interface PodNetworkOptions extends PodRoutingOptions {
   /** Where /proc/sys can be written. */
   readonly sysctlFolder: string;
   readonly binFolder?: string | undefined;
   readonly configFolder?: string | undefined;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
 }
 
 /** Where objects come from. */
@@ -52,7 +61,7 @@ export type SourceOptions =
     };
 
 /** As commander delivers them. */
-interface RawOptions {
+interface RawOptions extends RawPodRoutingOptions {
   readonly manifests?: string;
   readonly kubeconfig?: string;
   readonly serviceAccount?: string;
@@ -61,6 +70,7 @@ interface RawOptions {
   readonly cniBinDir?: string;
   readonly cniConfDir?: string;
   readonly sysctlDir: string;
+  readonly flows?: number;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly uplinks: readonly string[];
@@ -80,25 +90,9 @@ interface RawOptions {
   readonly config?: string;
 }
 
-const afterHelp = `
-Every option can also be set by an environment variable (named above) or in the YAML file that
---config names, under its name in camelCase (nodeLabels, eventsPerSecond, …). The command line wins
-over the environment, the environment over the file.
-
-What the agent puts into the kernel stays when it ends: packets are judged on by the rules last in
-force. sluicectl cleanup takes everything off the node.
-
-Signals:
-  SIGTERM, SIGINT   end; the rules stay in force
-  SIGUSR1, SIGUSR2  log more, log less
-
-Exit codes:
-  0  ended by a signal
-  1  could not start, or failed
-  2  the command line, the environment or the config file is wrong
-`;
-
 const fewestAddressLines = 1024;
+const fewestFlows = 1024;
+const mostFlows = 16_777_216;
 const mostEventsPerSecond = 1_000_000;
 
 /** The agent's command line. */
@@ -107,7 +101,7 @@ export function createAgentCommand(): Command {
     const made = new Option(flags, description);
     return made.env(`SLUICE_${made.name().toUpperCase().replaceAll("-", "_")}`);
   };
-  return new Command("sluice-agent")
+  const command = new Command("sluice-agent")
     .description(
       "Puts XdpPolicies and XdpCidrSets in force on this node: compiles them into BPF maps, and " +
         "attaches the XDP program to the interfaces that they name. They come from the Kubernetes " +
@@ -167,6 +161,16 @@ export function createAgentCommand(): Command {
         "with --pod-network: where the node's /proc/sys can be written; in a container it is read-only, " +
           "but for a mount of its own",
       ).default("/proc/sys"),
+    );
+  return addPodRoutingOptions(command, option)
+    .addOption(
+      option(
+        "--flows <n>",
+        "with --pod-network: flows of pods that there is room for, 240 bytes each; a table that is there " +
+          "keeps its size",
+      )
+        .argParser(readNumber(fewestFlows, mostFlows))
+        .default(undefined, "1/256 of the node's memory, 32768 to 1048576"),
     )
     .addOption(
       option("--uplinks <globs>", "interfaces that policies without `interfaces` judge: eth*,bond0")
@@ -283,26 +287,22 @@ export function resolveOptions(command: Command): AgentOptions {
       metadata: raw.metadata,
     },
     source: resolveSource(command, raw),
-    podNetwork: resolvePodNetwork(command, raw),
+    podNetwork: resolvePodNetwork(raw),
     socketPath: resolve(raw.socket),
     metricsAddress: raw.metricsAddress === "none" ? undefined : raw.metricsAddress,
     logLevel: raw.logLevel,
   };
 }
 
-function resolvePodNetwork(command: Command, raw: RawOptions): PodNetworkOptions | undefined {
-  const { podNetwork, manifests, cniBinDir, cniConfDir, sysctlDir } = raw;
+function resolvePodNetwork(raw: RawOptions): PodNetworkOptions | undefined {
+  const { podNetwork, cniBinDir, cniConfDir, sysctlDir, flows } = raw;
   if (!podNetwork) return undefined;
-  if (manifests !== undefined) {
-    command.error(
-      "error: --pod-network needs the API server: use --service-account or --kubeconfig",
-      { code: "commander.invalidArgument" },
-    );
-  }
   return {
     sysctlFolder: resolve(sysctlDir),
     binFolder: cniBinDir === undefined ? undefined : resolve(cniBinDir),
     configFolder: cniConfDir === undefined ? undefined : resolve(cniConfDir),
+    ...resolvePodRouting(raw),
+    flows,
   };
 }
 

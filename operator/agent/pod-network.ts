@@ -1,15 +1,20 @@
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
-import type { Engine } from "../api/engine.js";
+import type { Engine, EventState, PodProblem } from "../api/engine.js";
+import { NodeRoutes } from "../apply/node-routes.js";
 import { openPodNetwork, type PodNetwork } from "../apply/pod-network.js";
+import { locate } from "../apply/pod-places.js";
+import { tracePod } from "../apply/pod-tracer.js";
+import { type AttachFailure, AttachFailures } from "../cni/attach-failures.js";
 import { AttachmentStore } from "../cni/attachment-store.js";
 import { cniError } from "../cni/errors.js";
 import { hostMac } from "../cni/gateway.js";
 import { installConfig, installPlugin } from "../cni/install.js";
-import { kernelPodLinks, uplinkMtu } from "../cni/kernel-pod-links.js";
+import { kernelPodLinks } from "../cni/kernel-pod-links.js";
 import type { PodNetwork as CniPodNetwork } from "../cni/pod-network.js";
 import { type CniServer, startCniServer } from "../cni/server.js";
 import { SluiceError } from "../errors.js";
+import type { Problem } from "../model/records.js";
 import type { ObjectEvent } from "../source/source.js";
 import { enableForwarding } from "./forwarding.js";
 import type { AgentOptions, PodNetworkOptions } from "./options.js";
@@ -21,6 +26,9 @@ export interface RunningPodNetwork {
   close(): Promise<void>;
 }
 
+/** Nobody asks for them, unlike for those of rules with `log`, and each costs the agent some microseconds. */
+const MOST_EVENTS_PER_SECOND = 100;
+
 /**
  * Gives this node's pods their network: serves CNI and keeps policies in force. Pods that an earlier agent attached are
  * taken over before this resolves, so it comes before the source is read.
@@ -28,8 +36,11 @@ export interface RunningPodNetwork {
  * @throws SluiceError
  */
 export async function startPodNetwork(
-  { engine: { nodeName, pinRoot, stateFolder }, socketPath }: AgentOptions,
-  { sysctlFolder, binFolder, configFolder }: PodNetworkOptions,
+  {
+    engine: { nodeName, pinRoot, stateFolder, uplinks, eventsPerSecond },
+    socketPath,
+  }: AgentOptions,
+  { sysctlFolder, binFolder, configFolder, flows, ...routing }: PodNetworkOptions,
   engine: Engine,
   logger: Logger,
 ): Promise<RunningPodNetwork> {
@@ -45,11 +56,30 @@ export async function startPodNetwork(
       log.error({ err, configFolder }, "the network configuration could not be written");
     }
   };
+  let tell: (event: EventState) => void = () => undefined;
   const pods = await openPodNetwork(
-    { nodeName, pinRoot, gatewayMac: hostMac, onApplied: announce },
+    {
+      nodeName,
+      pinRoot,
+      gatewayMac: hostMac,
+      flows,
+      uplinks,
+      onApplied: announce,
+      eventsPerSecond: Math.min(eventsPerSecond, MOST_EVENTS_PER_SECOND),
+      onEvent: (event) => tell(event),
+    },
     logger,
   );
+  let routes: NodeRoutes;
+  try {
+    routes = new NodeRoutes({ nodeName, sysctlFolder, ...routing }, logger);
+  } catch (error) {
+    await pods.close();
+    throw error;
+  }
   const cniSocket = join(dirname(socketPath), "cni.sock");
+  const failures = new AttachFailures();
+  let sourceProblems: readonly Problem[] = [];
   let cni: CniServer;
   try {
     if (binFolder !== undefined) install(binFolder, cniSocket);
@@ -60,28 +90,47 @@ export async function startPodNetwork(
       network: cniNetwork(pods),
       log,
       notReady: () => pods.notReady(),
-      mtuBytes: uplinkMtu,
+      mtuBytes: () => routes.podMtu(),
+      onAttempt: (pod, error) => failures.note(pod, error),
     });
   } catch (error) {
+    await routes.close();
     await pods.close();
     throw error;
   }
   const { attachments } = cni;
   engine.setPods({
-    state: () => ({
-      ...pods.state(),
-      pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
-        return { cidr, used, capacity: Number(capacity) };
-      }),
-    }),
+    state: () => {
+      const state = podState(pods, routes);
+      return {
+        ...state,
+        podProblems: [...state.podProblems, ...failures.list().map(notAttached)],
+        pools: attachments.state().pools.map(({ cidr, used, capacity }) => {
+          return { cidr, used, capacity: Number(capacity) };
+        }),
+      };
+    },
     rules: () => pods.rules(),
-    problems: () => pods.problems(),
+    policies: () => pods.policies(sourceProblems),
+    problems: () => [...pods.problems(), ...routes.problems()],
+    locate: (query) => locate(pods.tracing().around, query),
+    trace: (query) => tracePod(pods.tracing(), query),
+    onEvent(listener) {
+      tell = listener;
+    },
   });
   log.info({ socket: cniSocket, pods: attachments.state().attachments }, "serving CNI");
   return {
     observe(event) {
-      if (event.type === "problems") return;
+      if (event.type === "problems") {
+        sourceProblems = event.problems;
+        return;
+      }
       pods.submit(event);
+      routes.submit(event);
+      if (event.type === "delete" && event.kind === "Pod") {
+        failures.forget(event.namespace ?? "", event.name);
+      }
       if (event.type !== "upsert" || event.record.kind !== "Node") return;
       if (event.record.name !== nodeName) return;
       const { podCidrs } = event.record;
@@ -92,8 +141,22 @@ export async function startPodNetwork(
     async close() {
       pods.end();
       await cni.close();
+      await routes.close();
       await pods.close();
     },
+  };
+}
+
+function notAttached({ pod, sinceMs, message }: AttachFailure): PodProblem {
+  const { namespace, name, uid } = pod;
+  const since = new Date(sinceMs).toISOString();
+  return {
+    type: "NotAttached",
+    namespace,
+    name,
+    ...(uid !== undefined && { uid }),
+    since,
+    message,
   };
 }
 
@@ -108,6 +171,13 @@ function install(binFolder: string, cniSocket: string): void {
       cause,
     });
   }
+}
+
+function podState(pods: PodNetwork, routes: NodeRoutes) {
+  const state = pods.state();
+  const routing = routes.state();
+  const applyError = state.applyError ?? routing.error;
+  return { ...state, ...(applyError !== undefined && { applyError }), routing };
 }
 
 /** With the code by which a runtime tries again, where that helps. */

@@ -2,6 +2,7 @@
  * What the agent's core offers to its surface (unix-socket API, metrics, status). JSON-ready: numbers, strings, plain
  * objects; counters are numbers (2^53 packets at 100 Mpps last 2.8 years; values above lose the last digits only).
  */
+import type { Place } from "../model/pod-facts.js";
 import type { ObjectRecord, Problem, RuleRecord } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 
@@ -23,6 +24,7 @@ export type ReasonName =
   | "internal"
   | "spoofed"
   | "unknown-pod"
+  | "translation"
   | "flow";
 
 export interface Counter {
@@ -46,6 +48,8 @@ export interface RuleState {
   readonly matched: Counter;
   /** Limit: the part above the rate. */
   readonly exceeded: Counter;
+  /** When counting began, RFC 3339; missing: before this agent. Rules of pods alone have it. */
+  readonly countedSince?: string;
   readonly expiresAt?: string;
 }
 
@@ -125,6 +129,66 @@ export interface PodPoolState {
   readonly capacity: number;
 }
 
+/** The table of flows that policies allowed: docs/pods.md. All but the first two are counts since it was made. */
+export interface FlowTableState {
+  /** Flows in the table, those that are over and not taken out yet included. */
+  readonly entries: number;
+  readonly capacity: number;
+  readonly opened: number;
+  /** Deleted because the rules do not allow them any more. */
+  readonly refused: number;
+  /** Taken out because they were over. */
+  readonly expired: number;
+  /** Forgotten by the full table, at least. */
+  readonly evicted: number;
+  /** Found no place at all. */
+  readonly homeless: number;
+  /** From the tables of another layout. */
+  readonly carried: number;
+}
+
+/** A NetworkPolicy or ClusterNetworkPolicy on this node: docs/policy.md. */
+export interface PodPolicyState {
+  readonly kind: "NetworkPolicy" | "ClusterNetworkPolicy";
+  /** Of a NetworkPolicy. */
+  readonly namespace?: string;
+  readonly name: string;
+  /** Of the newest version that the source accepted; 0: none. */
+  readonly generation: number;
+  /** Of the version that pods are judged by; 0: none. */
+  readonly generationInForce: number;
+  /** Of the version in force, where there is one. */
+  readonly mode: "Enforce" | "Audit";
+  /** Of a ClusterNetworkPolicy. */
+  readonly tier?: "Admin" | "Baseline";
+  readonly priority?: number;
+  /**
+   * `Enforcing` or `Auditing`: it acts on pods of this node. `Idle`: it has none here. `Pending`: about to act. `Refused`:
+   * the newest version is invalid or does not fit; an older one may act. `Failing`: the kernel refuses a write.
+   */
+  readonly state: "Enforcing" | "Auditing" | "Idle" | "Pending" | "Refused" | "Failing";
+  /** Pods of this node that the version in force selects, `NAMESPACE/NAME`. */
+  readonly pods: readonly string[];
+  /** Rules that are written in it, and places that they take in the kernel's list here. */
+  readonly rules: number;
+  readonly places: number;
+  readonly problems: readonly Problem[];
+}
+
+/** A pod of this node that has no network, and why. */
+export interface PodProblem {
+  /** `NotAttached`: the runtime's ADD fails. `Closed`: it is attached, and nothing passes. */
+  readonly type: "NotAttached" | "Closed";
+  /** Missing parts: the runtime has not named them, and the source has not told of the pod. */
+  readonly namespace?: string;
+  readonly name?: string;
+  /** As the runtime has it, by which also the kubelet's Events name a pod: of a static pod not that of its mirror. */
+  readonly uid?: string;
+  /** RFC 3339. */
+  readonly since: string;
+  readonly message: string;
+}
+
 /** The pods of this node and what judges them: docs/pods.md. */
 export interface PodNetworkState {
   /** The source has been read once, and the kernel holds what it said. */
@@ -135,19 +199,51 @@ export interface PodNetworkState {
   /** Pods that are attached, and those of them whose policies are not in the kernel: nothing passes there. */
   readonly pods: number;
   readonly closedPods: number;
+  readonly podProblems: readonly PodProblem[];
   /** Policies that have pods of this node as subjects. */
   readonly policies: number;
   readonly rules: number;
   readonly pools: readonly PodPoolState[];
+  readonly flows: FlowTableState;
   readonly reasons: Readonly<Partial<Record<ReasonName, Counter>>>;
   readonly tables: readonly TableState[];
+  /** Missing until the agent has begun with it. */
+  readonly routing?: PodRoutingState;
+}
+
+/** How packets get from this node to the pods of others, and to the outside: docs/routing.md. */
+export interface PodRoutingState {
+  readonly mode: "vxlan" | "direct" | "underlay";
+  /** The source has been read once, and the kernel holds what it said. */
+  readonly inSync: boolean;
+  /** Bytes of payload that new pods get. */
+  readonly mtu: number;
+  readonly devices: readonly { readonly name: string; readonly mtu: number }[];
+  /** Other nodes whose pods are reached. */
+  readonly nodes: number;
+  /** Routes in the kernel that are Sluice's. */
+  readonly routes: number;
+  /** Whether packets to the outside get the address of this node. */
+  readonly masquerade: boolean;
+  /** What the kernel refused last, if it still does. */
+  readonly error?: string;
 }
 
 /** What an agent with a pod network tells of it. */
 export interface PodReports {
   state(): PodNetworkState;
+  /** In order of judgement; their `interfaces` are pods. */
   rules(): readonly RuleState[];
+  /** Reads no counters: it is asked for every few seconds. */
+  policies(): readonly PodPolicyState[];
+  /** Of policies that do not fit, and what is probably not meant. */
   problems(): readonly Problem[];
+  /** SluiceError SLUICE_UNKNOWN_POD, SLUICE_CIDR. */
+  locate(query: PlaceQuery): Located;
+  /** As `Engine.trace`, by the policies of a pod of this node. SluiceError SLUICE_UNKNOWN_POD, SLUICE_NOT_ATTACHED. */
+  trace(query: PodTraceQuery): Promise<PodTraceStep>;
+  /** Tells a listener of all events from now on. */
+  onEvent(listener: (event: EventState) => void): void;
 }
 
 export interface EngineStatus {
@@ -209,6 +305,66 @@ export interface TraceResult {
   }[];
 }
 
+/** By `NAMESPACE/NAME`, or by address. */
+export type PlaceQuery =
+  | { readonly pod: string; readonly address?: undefined }
+  | { readonly address: string; readonly pod?: undefined };
+
+export interface Located {
+  /** Of the agent that answers. */
+  readonly node: string;
+  readonly place: Place;
+  /** A pod that is attached to this node: its packets can be traced here. */
+  readonly isAttached: boolean;
+}
+
+export type PodDirection = "egress" | "ingress";
+
+export interface PodTraceQuery {
+  /** `NAMESPACE/NAME` of a pod that is attached to the node. */
+  readonly pod: string;
+  /** By its egress policies what it sends, or by its ingress policies what it receives. */
+  readonly direction: PodDirection;
+  /** From its Ethernet header, whose addresses are those of the pod's link whatever it says. */
+  readonly frame: Uint8Array;
+  /**
+   * Missing: the first packet of a connection that nothing is known of. `exact`: by what the flow table says of it now.
+   * `newest`: by the newest flow that differs in nothing but the source port.
+   */
+  readonly flow?: "exact" | "newest";
+}
+
+/** What the flow table says of a packet. */
+export interface PodFlowState {
+  /** Goes the way of the packet that opened the flow, or answers it. */
+  readonly way: "forth" | "back";
+  readonly sourcePort: number;
+  readonly ageSeconds: number;
+  readonly idleSeconds: number;
+  /** Over after so long without a packet. */
+  readonly lifetimeSeconds: number;
+  readonly packetsForth: number;
+  readonly packetsBack: number;
+  /** The rules in force have allowed it at this end, not only earlier ones. */
+  readonly isCurrent: boolean;
+  /** The rule that allowed it at this end; missing where none matched, or policies were not asked. */
+  readonly policy?: string;
+  readonly rule?: string;
+}
+
+/** One end of a packet's way: what the policies of one pod say. */
+export interface PodTraceStep extends Omit<TraceResult, "interface"> {
+  readonly direction: PodDirection;
+  readonly pod: string;
+  readonly node: string;
+  /** Its policies are not compiled yet: nothing passes but what its node sends. */
+  readonly isClosed: boolean;
+  /** Egress that passed: past the stack of the node to a local pod, or by a route to another node; or to the stack. */
+  readonly delivery: "pod" | "route" | "stack";
+  /** Asked for by `flow`, and found. */
+  readonly flow?: PodFlowState;
+}
+
 export interface EventState {
   /** RFC 3339 with microseconds. */
   readonly time: string;
@@ -217,6 +373,9 @@ export interface EventState {
   readonly effect: string;
   readonly audit: boolean;
   readonly interface: string;
+  /** `NAMESPACE/NAME` of the pod whose rule it is, and what of its packets the rule judges; missing on uplinks. */
+  readonly pod?: string;
+  readonly direction?: PodDirection;
   /** Length of the frame in bytes. */
   readonly length: number;
   /** First bytes of the frame, base64. */
@@ -246,6 +405,8 @@ export interface Engine {
   rules(): readonly RuleState[];
   /** Rules that judge this node's pods; their `interfaces` are pods. Empty without a pod network. */
   podRules(): readonly RuleState[];
+  /** Policies of pods; undefined without a pod network. It reads no counters. */
+  podPolicies(): readonly PodPolicyState[] | undefined;
   sets(): readonly SetState[];
   reasons(): Readonly<Partial<Record<ReasonName, Counter>>>;
   protocols(): readonly ProtocolState[];
@@ -258,6 +419,8 @@ export interface Engine {
   confirm(policy: string): Promise<void>;
   /** Runs the loaded program on the live tables without side effects. */
   trace(frame: Uint8Array, interfaceName: string): Promise<TraceResult>;
+  /** What can be asked about pods. SluiceError SLUICE_NO_POD_NETWORK without a pod network. */
+  pods(): PodReports;
   /** Sampled events from now on; returns how to stop. */
   onEvent(listener: (event: EventState) => void): () => void;
   /** Events lost to a full ring or the kernel-side cap since start. */

@@ -1,4 +1,4 @@
-import type { Engine } from "./engine.js";
+import type { Engine, PodTraceQuery } from "./engine.js";
 import { apiError } from "./errors.js";
 import {
   type ApiCallName,
@@ -18,6 +18,9 @@ type Handlers = {
 /** Smallest and largest Ethernet frame that the program can be run on. */
 const frameBytes = { least: 14, most: 65_535 };
 
+const directions = ["egress", "ingress"] as const;
+const flowModes = ["exact", "newest"] as const;
+
 /** What the agent does for each call. Bodies are checked here: nobody vouches for the other end. */
 export function createHandlers(
   engine: Engine,
@@ -33,6 +36,7 @@ export function createHandlers(
     }),
     rules: () => engine.rules(),
     podRules: () => engine.podRules(),
+    podPolicies: () => engine.podPolicies() ?? [],
     sets: () => engine.sets(),
     protocols: () => engine.protocols(),
     blocked: () => engine.blocked(),
@@ -52,6 +56,26 @@ export function createHandlers(
     trace: (body) => {
       const request = fields(body, ["frame", "interface"]);
       return engine.trace(frame(request.frame), text(request.interface, "interface"));
+    },
+    locate: (body) => {
+      const { pod, address } = fields(body, ["pod", "address"]);
+      if ((pod === undefined) === (address === undefined)) {
+        throw apiError("SLUICE_API_REQUEST", "either pod or address is to be given");
+      }
+      const query =
+        pod === undefined ? { address: text(address, "address") } : { pod: text(pod, "pod") };
+      return engine.pods().locate(query);
+    },
+    tracePod: (body) => {
+      const request = fields(body, ["pod", "direction", "frame", "flow"]);
+      const flow = request.flow === undefined ? undefined : choice(request.flow, "flow", flowModes);
+      const query: PodTraceQuery = {
+        pod: text(request.pod, "pod"),
+        direction: choice(request.direction, "direction", directions),
+        frame: frame(request.frame),
+        ...(flow !== undefined && { flow }),
+      };
+      return engine.pods().trace(query);
     },
     logLevel: (body) => {
       const { level } = fields(body, ["level"]);
@@ -84,6 +108,12 @@ function text(value: unknown, field: string): string {
     throw apiError("SLUICE_API_REQUEST", `${field} is not a text`);
   }
   return value;
+}
+
+function choice<T extends string>(value: unknown, field: string, choices: readonly T[]): T {
+  const found = choices.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw apiError("SLUICE_API_REQUEST", `${field} is none of ${choices.join(", ")}`);
 }
 
 function optionalDuration(value: unknown, field: string): number | undefined {

@@ -3,6 +3,11 @@ import type {
   Counter,
   EngineStatus,
   EventState,
+  Located,
+  PlaceQuery,
+  PodPolicyState,
+  PodTraceQuery,
+  PodTraceStep,
   ProtocolState,
   ReasonName,
   RuleState,
@@ -38,11 +43,17 @@ export interface TraceRequest {
   readonly interface: string;
 }
 
+export interface PodTraceRequest extends Omit<PodTraceQuery, "frame"> {
+  /** Base64. */
+  readonly frame: string;
+}
+
 /** Each call: what is sent, and what comes back. All are JSON. */
 export interface ApiCalls {
   readonly status: { readonly request: undefined; readonly answer: AgentStatus };
   readonly rules: { readonly request: undefined; readonly answer: readonly RuleState[] };
   readonly podRules: { readonly request: undefined; readonly answer: readonly RuleState[] };
+  readonly podPolicies: { readonly request: undefined; readonly answer: readonly PodPolicyState[] };
   readonly sets: { readonly request: undefined; readonly answer: readonly SetState[] };
   readonly protocols: { readonly request: undefined; readonly answer: readonly ProtocolState[] };
   readonly blocked: { readonly request: undefined; readonly answer: readonly BlockedState[] };
@@ -56,6 +67,8 @@ export interface ApiCalls {
     readonly answer: { readonly confirmed: string };
   };
   readonly trace: { readonly request: TraceRequest; readonly answer: TraceResult };
+  readonly locate: { readonly request: PlaceQuery; readonly answer: Located };
+  readonly tracePod: { readonly request: PodTraceRequest; readonly answer: PodTraceStep };
   readonly logLevel: {
     readonly request: { readonly level: LogLevel };
     readonly answer: { readonly level: LogLevel };
@@ -73,6 +86,7 @@ export const apiRoutes: Readonly<
   status: { method: "GET", path: "/v1/status" },
   rules: { method: "GET", path: "/v1/rules" },
   podRules: { method: "GET", path: "/v1/pod-rules" },
+  podPolicies: { method: "GET", path: "/v1/pod-policies" },
   sets: { method: "GET", path: "/v1/sets" },
   protocols: { method: "GET", path: "/v1/protocols" },
   blocked: { method: "GET", path: "/v1/blocked" },
@@ -80,6 +94,8 @@ export const apiRoutes: Readonly<
   unblock: { method: "POST", path: "/v1/unblock" },
   confirm: { method: "POST", path: "/v1/confirm" },
   trace: { method: "POST", path: "/v1/trace" },
+  locate: { method: "POST", path: "/v1/locate" },
+  tracePod: { method: "POST", path: "/v1/trace-pod" },
   logLevel: { method: "POST", path: "/v1/log-level" },
 };
 

@@ -1,20 +1,28 @@
 import { hrtime } from "node:process";
 import { Event } from "../../datapath/generated/layout.js";
 import { interfaceByIndex, RingBuffer } from "../../datapath/index.js";
-import type { EventState } from "../api/engine.js";
-import type { Datapath } from "./datapath.js";
+import type { EventState, PodDirection } from "../api/engine.js";
+import type { Bank } from "./bank.js";
 import { effectName, isAudit } from "./names.js";
 import type { SlotOwner } from "./rule-slots.js";
 
+/** Whose rules an event is about. */
+export interface EventSubject {
+  readonly pod: string;
+  readonly direction: PodDirection;
+}
+
 /**
- * Reads the sampled events as they come.
+ * Reads the sampled events of a bank as they come.
  *
+ * @param subjectOf pods by their interface slots
  * @returns how to stop
  */
 export function captureEvents(
-  datapath: Datapath,
+  datapath: Pick<Bank, "eventsFd">,
   owner: (slot: number) => SlotOwner | undefined,
   onEvent: (event: EventState) => void,
+  subjectOf: (slot: number) => EventSubject | undefined = () => undefined,
 ): () => void {
   const ring = new RingBuffer(datapath.eventsFd);
   const names = new Map<number, string>();
@@ -36,6 +44,7 @@ export function captureEvents(
       effect: effectName(event.effect),
       audit: isAudit(event.effect),
       interface: nameOf(event.ifindex),
+      ...subjectOf(event.subject),
       length: event.length,
       bytes: Buffer.from(event.bytes.subarray(0, event.captured)).toString("base64"),
     });

@@ -10,7 +10,6 @@ import type {
   TraceResult,
 } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import { SluiceError } from "../errors.js";
 import type { Problem, RuleRecord } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 import { BlockList } from "./block-list.js";
@@ -20,6 +19,7 @@ import { compileDesired, type Desired, SetContentCache } from "./desired.js";
 import { defaultFailSafe, systemResolvers } from "./fail-safe.js";
 import { removeLayout } from "./migrate.js";
 import { interfaceIndex, presentInterfaces } from "./node-interfaces.js";
+import { needPods, notInForce, notStarted } from "./not-ready.js";
 import { ObjectStore } from "./object-store.js";
 import { openParts, type Parts } from "./parts.js";
 import { type Candidates, PolicyVersions } from "./policy-versions.js";
@@ -48,6 +48,9 @@ class FirewallEngine implements Engine {
   readonly #versions: PolicyVersions;
   #failSafe: readonly RuleRecord[];
   readonly #listeners = new Set<(event: EventState) => void>();
+  readonly #tell = (event: EventState) => {
+    for (const listener of this.#listeners) listener(event);
+  };
   readonly #startedAt = new Date();
   #parts: Parts | undefined;
   #desired: Desired | undefined;
@@ -74,14 +77,8 @@ class FirewallEngine implements Engine {
   }
 
   async start(): Promise<void> {
-    this.#parts = await openParts(
-      this.#options,
-      this.#log,
-      () => this.#wake(COALESCE_MS),
-      (event) => {
-        for (const listener of this.#listeners) listener(event);
-      },
-    );
+    const wake = () => this.#wake(COALESCE_MS);
+    this.#parts = await openParts(this.#options, this.#log, wake, this.#tell);
   }
 
   submit(event: ObjectEvent): void {
@@ -103,6 +100,7 @@ class FirewallEngine implements Engine {
 
   setPods(pods: PodReports): void {
     this.#pods = pods;
+    pods.onEvent(this.#tell);
   }
 
   setSourceProblems(problems: readonly Problem[]): void {
@@ -131,6 +129,10 @@ class FirewallEngine implements Engine {
 
   podRules() {
     return this.#pods?.rules() ?? [];
+  }
+
+  podPolicies() {
+    return this.#pods?.policies();
   }
 
   sets() {
@@ -183,6 +185,10 @@ class FirewallEngine implements Engine {
     return run;
   }
 
+  pods(): PodReports {
+    return needPods(this.#pods);
+  }
+
   onEvent(listener: (event: EventState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -206,16 +212,12 @@ class FirewallEngine implements Engine {
   #requireApplied(done: string): void {
     if (this.#inSync && this.#applyError === undefined) return;
     const why = this.#applyError ?? "the source is not in sync yet";
-    throw new SluiceError("SLUICE_NOT_IN_FORCE", `${done}, but not in force: ${why}`, {
-      remedy: "It comes into force with the next change that succeeds; see sluicectl status",
-    });
+    throw notInForce(done, why);
   }
 
   #need(): Parts {
     if (this.#parts !== undefined) return this.#parts;
-    throw new SluiceError("SLUICE_NOT_STARTED", "the datapath is not loaded yet", {
-      remedy: "Wait until the agent is ready",
-    });
+    throw notStarted();
   }
 
   #picture(): Picture {

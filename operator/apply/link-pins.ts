@@ -4,10 +4,10 @@ import type pino from "pino";
 import { createPinFolder, type IfIndex, Link, listPins, unpin } from "../../datapath/index.js";
 import { SluiceError } from "../errors.js";
 
-/** What a pinned link holds: the uplink's program, the one that remembers what leaves, or one of the pods' two. */
-export type LinkKind = "xdp" | "egress" | "pod-out" | "pod-in";
+/** What a pinned link holds: the uplink's program, the one that remembers what leaves, or one of the pods' three. */
+export type LinkKind = "xdp" | "egress" | "pod-out" | "pod-in" | "pod-arrive";
 
-const PIN_NAME = /^(?:xdp|egress|pod-out|pod-in)-(\d+)$/;
+const PIN_NAME = /^(?:xdp|egress|pod-out|pod-in|pod-arrive)-(\d+)$/;
 
 /** The pinned links of all interfaces; they outlive the agent. */
 export class LinkPins {

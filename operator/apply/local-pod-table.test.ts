@@ -28,6 +28,11 @@ function tell(uid: string, pod: TestPod = {}): void {
   table.podChanged(objects.submit({ type: "upsert", record }).pod!);
 }
 
+function tellStatic(uid: string, staticUid: string, pod: TestPod): void {
+  const record = { ...podRecord(key, pod), uid, staticUid };
+  table.podChanged(objects.submit({ type: "upsert", record }).pod!);
+}
+
 function tellDeleted(): void {
   const event = { type: "delete", kind: "Pod", namespace: "web", name: "a" } as const;
   table.podChanged(objects.submit(event).pod!);
@@ -64,6 +69,39 @@ describe("a pod of this node", () => {
     tell("1");
     const pod = { namespace: undefined, name: undefined, uid: "1" };
     assert.equal(table.add({ ...link, pod }, place).record?.name, "a");
+  });
+
+  it("is a static one by the uid that its mirror names, whatever uid the mirror has", () => {
+    const entry = table.add({ ...link, pod: { ...link.pod, uid: "file" } }, place);
+    const labels = () => table.subjects().map(({ record }) => record.labels);
+    tell("1");
+    assert.deepEqual(labels(), []);
+    tellStatic("1", "file", { labels: { app: "a" } });
+    assert.deepEqual(labels(), [{ app: "a" }]);
+    tellStatic("2", "file", { labels: { app: "b" } });
+    assert.deepEqual(labels(), [{ app: "b" }]);
+    assert.equal(entry.record?.staticUid, "file");
+    const again = { ...link, pod: { namespace: undefined, name: undefined, uid: "file" } };
+    assert.equal(table.add(again, place).record?.uid, "2");
+  });
+
+  it("is one of a manifest without uid by its name, and no other by that", () => {
+    const entry = table.add(link, place);
+    const alone = { namespace: undefined, name: undefined, uid: "1" };
+    const nameless = table.add({ ...link, hostName: "slc00000000002", pod: alone }, place);
+    tell("");
+    assert.equal(entry.record?.name, "a");
+    assert.equal(nameless.record, undefined);
+  });
+
+  it("is not taken for one that only names its uid", () => {
+    tell("1");
+    const alone = { namespace: undefined, name: undefined, uid: "1" };
+    const entry = table.add({ ...link, pod: alone }, place);
+    const record = { ...podRecord("web/b", {}), uid: "9", staticUid: "1" };
+    table.podChanged(objects.submit({ type: "upsert", record }).pod!);
+    assert.equal(entry.record?.name, "a");
+    assert.equal(objects.find({ ...alone, namespace: "web", name: "a" })?.uid, "1");
   });
 
   it("is judged by its last record until it is detached, but no peer any more", () => {

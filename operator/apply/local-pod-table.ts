@@ -1,7 +1,7 @@
 import type { LocalPod } from "../compile/local-pods.js";
 import type { PodRecord } from "../model/records-pod.js";
 import { addressPair, type PodLink } from "./pod-link.js";
-import { keyOf, type PodObjects } from "./pod-objects.js";
+import { hasUid, keyOf, type PodObjects } from "./pod-objects.js";
 import type { PodPlace } from "./pod-tables.js";
 
 /** A pod that is attached to this node. */
@@ -19,6 +19,8 @@ export interface LocalEntry {
   isInForce: boolean;
   /** Why it could not be connected. */
   error: Error | undefined;
+  /** When it came to this agent, in milliseconds since the epoch. */
+  readonly sinceMs: number;
 }
 
 /** The pods of this node, and all pods of the cluster as policies see them: the local ones with their true addresses. */
@@ -65,6 +67,7 @@ export class LocalPodTable {
       isConnected: false,
       isInForce: false,
       error: undefined,
+      sinceMs: Date.now(),
     };
     this.#entries.set(link.hostName, entry);
     const found = this.#objects.find(link.pod);
@@ -84,7 +87,7 @@ export class LocalPodTable {
     let seen = told;
     if (told !== undefined) {
       for (const entry of this.#entries.values()) {
-        if (!isOf(entry.link, told)) continue;
+        if (!isOf(entry.link, told) || this.#isOthers(entry.link, told)) continue;
         entry.record = withAddresses(told, entry);
         seen = entry.record;
       }
@@ -92,6 +95,12 @@ export class LocalPodTable {
     if (seen === undefined) this.#pods.delete(key);
     else this.#pods.set(key, seen);
     this.#changed.add(key);
+  }
+
+  /** Of a link that knows its uid alone: whether the pod only names that uid, and another one has it. */
+  #isOthers({ pod }: PodLink, told: PodRecord): boolean {
+    if (pod.name !== undefined || pod.uid === told.uid) return false;
+    return this.#objects.find(pod) !== told;
   }
 }
 
@@ -103,7 +112,7 @@ export function localPodOf({
 }
 
 function isOf({ pod: { namespace, name, uid } }: PodLink, record: PodRecord): boolean {
-  if (uid !== undefined && uid !== record.uid) return false;
+  if (uid !== undefined && !hasUid(record, uid)) return false;
   if (namespace === undefined || name === undefined) return uid !== undefined;
   return namespace === record.namespace && name === record.name;
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type pino from "pino";
 import {
@@ -17,6 +17,7 @@ import {
 } from "../../datapath/index.js";
 import { u32 } from "../../datapath/codec.js";
 import { SluiceError } from "../errors.js";
+import type { Bank } from "./bank.js";
 import type { Datapath } from "./datapath.js";
 import { type RuleSlots, type SlotOwner, text } from "./rule-slots.js";
 
@@ -43,13 +44,19 @@ export function migrate(
   slots: RuleSlots,
   log: pino.Logger,
 ): void {
-  takeOver(folder, "counters", log, (maps) => moveCounters(maps, datapath, slots));
+  takeCounters(join(folder, "maps"), datapath, slots, log);
   moveConnections(folder, datapath, log);
+}
+
+/** Takes over the counters of rules from a bank of another layout, by the names of the rules. @param maps its folder */
+export function takeCounters(maps: string, bank: Bank, slots: RuleSlots, log: pino.Logger): void {
+  takeOver(maps, "counters", log, () => moveCounters(maps, bank, slots));
 }
 
 /** Copies the connections that are in the tables of another layout now. */
 export function moveConnections(folder: string, datapath: Datapath, log: pino.Logger): void {
-  takeOver(folder, "connections", log, (maps) => {
+  const maps = join(folder, "maps");
+  takeOver(maps, "connections", log, () => {
     const old = BpfMap.openPinned(join(maps, "connections"), ConnectionKey, Connection);
     try {
       return datapath.connections.updateAll(old.entries());
@@ -59,29 +66,28 @@ export function moveConnections(folder: string, datapath: Datapath, log: pino.Lo
   });
 }
 
-function takeOver(
-  folder: string,
-  what: string,
-  log: pino.Logger,
-  move: (maps: string) => number,
-): void {
+function takeOver(folder: string, what: string, log: pino.Logger, move: () => number): void {
   try {
-    log.info(
-      { folder, moved: move(join(folder, "maps")) },
-      `${what} taken over from another table layout`,
-    );
+    log.info({ folder, moved: move() }, `${what} taken over from another table layout`);
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
     log.warn({ folder, code: error.code }, `${what} are left behind: ${error.message}`);
   }
 }
 
-/** Frees the tables of another layout, when no link runs its programs any more. */
+/**
+ * Frees the uplink's tables of another layout, when no link of an uplink runs its programs any more. Those of pods stay
+ * until their links do not either: their flows are still to be carried over.
+ */
 export function removeLayout(folder: string): void {
-  if (existsSync(folder)) rmSync(folder, { recursive: true });
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (name !== "pods") rmSync(join(folder, name), { recursive: true });
+  }
+  if (readdirSync(folder).length === 0) rmdirSync(folder);
 }
 
-function moveCounters(maps: string, datapath: Datapath, slots: RuleSlots): number {
+function moveCounters(maps: string, datapath: Bank, slots: RuleSlots): number {
   const counters = new PerCpuMap(openPin(join(maps, "rule_counters"), "map"), u32, RuleCounter);
   try {
     const sums = sumCounters(counters);

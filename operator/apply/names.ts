@@ -23,6 +23,7 @@ export const REASON_NAMES: readonly ReasonName[] = named<ReasonName>({
   internal: Reason.REASON_INTERNAL,
   spoofed: Reason.REASON_SPOOFED,
   "unknown-pod": Reason.REASON_UNKNOWN_POD,
+  translation: Reason.REASON_TRANSLATION,
   flow: Reason.REASON_FLOW,
 });
 

@@ -3,11 +3,19 @@ import { fileURLToPath } from "node:url";
 import {
   ConnectionKey,
   Flow,
+  FlowCounts,
+  FragmentKey,
+  HostPort,
+  HostPortKey,
   Limits,
+  NodeAddress,
   Pod,
   PodInterface,
   PodKey,
+  PodRoute,
+  PodRouteKey,
   podMaps,
+  TranslatedFragment,
 } from "../../datapath/generated/layout.js";
 import { u32 } from "../../datapath/codec.js";
 import { openBank } from "./bank.js";
@@ -43,22 +51,33 @@ const PAGES = {
  *
  * @throws SluiceError from datapath/: SLUICE_NO_CAPABILITY, SLUICE_NO_BPFFS, SLUICE_VERIFIER_REFUSED, SLUICE_MAP_LAYOUT …
  */
-export function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
-  return openBank(
+export async function openPodDatapath({ pinRoot, addressLines, flows }: PodDatapathOptions) {
+  const folder = join(layoutFolder(pinRoot), "pods");
+  const bank = await openBank(
     {
       object: OBJECT,
-      folder: join(layoutFolder(pinRoot), "pods"),
+      folder,
       maps: podMaps,
       sizes: { address_lines: addressLines, flows, ...UNUSED, ...PAGES },
     },
-    ({ program, map }) => ({
+    ({ program, map, mapped, perCpu }) => ({
       podOut: program("pod_out"),
       podIn: program("pod_in"),
+      podArrive: program("pod_arrive"),
+      podTrace: program("pod_trace"),
       podInterfaces: map("pod_interfaces", u32, PodInterface),
       pods: map("pods", PodKey, Pod),
+      nodeAddresses: map("node_addresses", PodKey, NodeAddress),
+      podRoutes: map("pod_routes", PodRouteKey, PodRoute),
+      hostPorts: map("host_ports", HostPortKey, HostPort),
+      translatedFragments: map("translated_fragments", FragmentKey, TranslatedFragment),
+      podRates: mapped("pod_rates"),
       flows: map("flows", ConnectionKey, Flow),
+      flowCounters: perCpu("flow_counters", FlowCounts),
+      flowCollections: mapped("flow_collections"),
     }),
   );
+  return { folder, ...bank };
 }
 
 /** The loaded programs and the tables of one agent's pods. Only `apply/` writes them. */

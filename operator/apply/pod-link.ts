@@ -1,6 +1,8 @@
+import type { PodKey } from "../../datapath/generated/layout.js";
 import { parseCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
 import type { AddressPair } from "../model/records-pod.js";
+import type { PortMapping } from "./host-ports.js";
 import type { PodIdentity } from "./pod-objects.js";
 
 /** A pod's interface, as it was attached. */
@@ -11,6 +13,25 @@ export interface PodLink {
   readonly mac: string;
   readonly addresses: { readonly ipv4: string | undefined; readonly ipv6: string | undefined };
   readonly pod: PodIdentity;
+  /** Missing: without limit. */
+  readonly bandwidth?: PodBandwidth;
+  /** Ports of the node that stand for its own; missing: none. */
+  readonly ports?: readonly PortMapping[];
+}
+
+/** What one direction of a pod may take. */
+export interface PodRate {
+  readonly bitsPerSecond: number;
+  /** What may pass at once after a pause; undefined: as much as 500 ms take. */
+  readonly burstBits: number | undefined;
+}
+
+/** Undefined: without limit. */
+export interface PodBandwidth {
+  /** Of what the pod receives. */
+  readonly ingress: PodRate | undefined;
+  /** Of what it sends. */
+  readonly egress: PodRate | undefined;
 }
 
 /** Addresses of a link as records have them. */
@@ -31,9 +52,18 @@ export interface AddressWords {
 
 export function wordsOf(text: string): AddressWords {
   const cidr = parseCidr(text);
+  return { family: cidr.family, words: wordsOfCidr(cidr) };
+}
+
+/** The address as tables have it for a key. */
+export function keyOfCidr(cidr: Cidr): PodKey {
+  return { address: wordsOfCidr(cidr), family: cidr.family };
+}
+
+function wordsOfCidr(cidr: Cidr): readonly number[] {
   const bytes = Buffer.alloc(16);
   writeAddress(cidr, bytes);
-  return { family: cidr.family, words: [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) };
+  return [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at));
 }
 
 function writeAddress(cidr: Cidr, bytes: Buffer): void {

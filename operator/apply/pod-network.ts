@@ -1,24 +1,32 @@
+import { totalmem } from "node:os";
 import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import type { EventState, PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import { compileFieldClasses, type FieldClasses } from "../compile/field-classes.js";
+import { lastFieldClasses } from "../compile/field-classes.js";
 import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
 import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
-import type { Cidr, Problem } from "../model/records.js";
+import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
+import { flowsForMemory } from "./flow-size.js";
 import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
-import { OwnAddresses } from "./own-addresses.js";
+import { NodeEdge } from "./node-edge.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
+import { PodFlows } from "./pod-flows.js";
 import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
+import { noPod } from "./pod-places.js";
+import { capturePodEvents } from "./pod-events.js";
 import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
+import type { PodRange } from "./pod-routes.js";
 import { PodTables } from "./pod-tables.js";
+import type { PodTracing } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
 import { RuleSlots } from "./rule-slots.js";
 import { WakeUp } from "./wake-up.js";
@@ -33,7 +41,6 @@ const OWN_ADDRESSES_MS = 10_000;
 const RECORD_MS = 10_000;
 /** Both halves together hold the addresses of about 100,000 pods. */
 const ADDRESS_LINES = 131_072;
-const MAX_FLOWS = 131_072;
 
 export interface PodNetworkOptions {
   readonly nodeName: string;
@@ -41,8 +48,16 @@ export interface PodNetworkOptions {
   readonly pinRoot: string;
   /** MAC of the node's end of every pod's veth. */
   readonly gatewayMac: string;
+  /** Places in the table of flows; undefined: by the machine's memory. */
+  readonly flows?: number | undefined;
+  /** Globs of the interfaces that packets for pods arrive at; empty: what default routes lead to. */
+  readonly uplinks: readonly string[];
   /** Called after each application that succeeded. */
   readonly onApplied?: () => void;
+  /** Of events on one CPU, in the kernel. */
+  readonly eventsPerSecond: number;
+  /** Called with what policies refuse, or in audit mode would. */
+  readonly onEvent: (event: EventState) => void;
 }
 
 /** @throws SluiceError as `openPodDatapath` */
@@ -54,7 +69,7 @@ export async function openPodNetwork(
   const datapath = await openPodDatapath({
     pinRoot,
     addressLines: ADDRESS_LINES,
-    flows: MAX_FLOWS,
+    flows: options.flows ?? flowsForMemory(totalmem(), process.constrainedMemory()),
   });
   try {
     return new PodNetwork(datapath, options, log);
@@ -77,21 +92,22 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #tables: PodTables;
+  readonly #flows: PodFlows;
+  readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
   readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
-  readonly #own = new OwnAddresses();
-  #ownAddresses: readonly Cidr[] = [];
   #rules: PodRules | undefined;
-  #fieldClasses: { readonly of: PodRules["rules"]; readonly classes: FieldClasses } | undefined;
+  readonly #classesOf = lastFieldClasses();
   #isSynced = false;
   #inSync = false;
   #applyError: string | undefined;
   readonly #timer = new WakeUp(() => this.#applyNow());
   readonly #addressTimer: NodeJS.Timeout;
+  readonly #stopEvents: () => void;
   #running: Promise<void> = Promise.resolve();
   /** The application that has not begun yet. */
   #next: Promise<void> | undefined;
@@ -104,11 +120,15 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
+    this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
+    this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
-      if (this.#readOwnAddresses() !== this.#ownAddresses) this.#wake(COALESCE_MS);
+      if (this.#inSync) this.#edge.followInterfaces();
+      if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     this.#log.info({ adopted: datapath.adopted }, "pods' datapath loaded");
+    this.#stopEvents = capturePodEvents(() => this.#picture(), options.onEvent);
   }
 
   /** Level-triggered: the newest record of a name wins; applying is coalesced. */
@@ -144,14 +164,14 @@ export class PodNetwork {
     const entry = this.#local.add(link, place);
     if (where !== "new" || !this.#isSynced) {
       /* The programs of another layout judge by its tables until those of this one are filled. */
-      if (where !== "other-layout") this.#connect(entry);
+      if (where !== "other-layout" && !this.#flows.isCarrying) this.#connect(entry);
       this.#wake(COALESCE_MS);
       if (entry.error !== undefined) throw entry.error;
       return;
     }
     const { signal } = this.#ending;
     if ((await this.#objects.wait(link.pod, RECORD_MS, signal)) === undefined) {
-      throw noPod(link);
+      throw noPod(link, RECORD_MS);
     }
     await this.#applyNow();
     if (entry.error !== undefined) throw entry.error;
@@ -161,6 +181,10 @@ export class PodNetwork {
 
   async detach(link: PodLink): Promise<void> {
     const { hostName } = link;
+    if (this.#inSync && link.ports !== undefined) {
+      const others = [...this.#local.entries.values()].map((entry) => entry.link);
+      this.#edge.writeAddresses(others.filter((other) => other.hostName !== hostName));
+    }
     this.#tables.release(link, this.#local.entries.get(hostName)?.place.index);
     this.#local.remove(hostName);
     this.#wake(COALESCE_MS);
@@ -176,7 +200,8 @@ export class PodNetwork {
   }
 
   problems(): readonly Problem[] {
-    return this.#policies.problems();
+    const warnings = this.#cache.last?.blocks.flatMap(warningsOf) ?? [];
+    return [...this.#policies.problems(), ...warnings];
   }
 
   state(): Omit<PodNetworkState, "pools"> {
@@ -194,6 +219,26 @@ export class PodNetwork {
     return describePodRules(this.#picture());
   }
 
+  /** @param problems of the source */
+  policies(problems: readonly Problem[]): readonly PodPolicyState[] {
+    return describePodPolicies({
+      newest: this.#objects.policies,
+      inForce: this.#policies.inForce,
+      blocks: this.#cache.last?.blocks ?? [],
+      problems: [...problems, ...this.#policies.problems()],
+      applyError: this.#applyError,
+    });
+  }
+
+  /** What traces of its pods' packets need. */
+  tracing(): PodTracing {
+    const { nodeName, gatewayMac } = this.#options;
+    const { nodes } = this.#objects;
+    const { ownAddresses } = this.#edge;
+    const around = { nodeName, nodes, local: this.#local, ownAddresses };
+    return { ...this.#picture(), around, gatewayMac };
+  }
+
   #picture(): PodPicture {
     return {
       datapath: this.#datapath,
@@ -202,7 +247,19 @@ export class PodNetwork {
       local: this.#local,
       rules: this.#rules,
       usedSlots: this.#tables.usedSlots,
+      flows: this.#flows,
+      applyError: this.#applyError,
     };
+  }
+
+  /**
+   * Where the pods of other nodes are: all of their ranges.
+   *
+   * @throws SluiceError SLUICE_MAP_FULL
+   */
+  setPodRanges(ranges: readonly PodRange[]): void {
+    this.#edge.podRoutes.set(ranges);
+    if (this.#inSync) this.#edge.followInterfaces();
   }
 
   /** Waits for no record any more: what is being attached fails, and is tried again with the next agent. */
@@ -218,8 +275,9 @@ export class PodNetwork {
     clearInterval(this.#addressTimer);
     await this.#running;
     await this.#firewall.settle();
+    await this.#flows.close();
     this.#grace.close();
-    closeFd(this.#datapath.eventsFd);
+    this.#stopEvents();
     this.#datapath.close();
   }
 
@@ -259,10 +317,20 @@ export class PodNetwork {
     await this.#put(subjects.map(localPodOf), candidates);
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
-    for (const entry of entries) {
-      const isThere = this.#local.entries.get(entry.link.hostName) === entry;
-      if (isThere && !entry.isConnected) this.#connect(entry);
-    }
+    this.#edge.writeAddresses([...this.#local.entries.values()].map(({ link }) => link));
+    await this.#flows.carryOver(() => {
+      for (const entry of entries) {
+        const isThere = this.#local.entries.get(entry.link.hostName) === entry;
+        if (isThere && !entry.isConnected) this.#connect(entry);
+      }
+      return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
+    });
+    /* Their program judges by these tables, so they are filled before. */
+    this.#edge.followInterfaces();
+  }
+
+  #ownNode() {
+    return this.#objects.nodes.get(this.#options.nodeName);
   }
 
   /** Changes of policies that do not fit are given up one by one, until the rest fits. */
@@ -270,7 +338,7 @@ export class PodNetwork {
     localPods: readonly ReturnType<typeof localPodOf>[],
     candidates: PodPolicyCandidates,
   ): Promise<void> {
-    this.#ownAddresses = this.#readOwnAddresses();
+    this.#edge.lookAtAddresses(this.#ownNode());
     const changedPods = this.#local.takeChanged();
     for (;;) {
       try {
@@ -282,7 +350,7 @@ export class PodNetwork {
             changedPods,
             namespaces: this.#objects.namespaces,
             nodes: [...this.#objects.nodes.values()],
-            ownAddresses: this.#ownAddresses,
+            ownAddresses: this.#edge.ownAddresses,
             networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
             clusterNetworkPolicies: policies.filter(
               (policy) => policy.kind === "ClusterNetworkPolicy",
@@ -311,18 +379,11 @@ export class PodNetwork {
       judgedSlots,
       enforcedSlots: judgedSlots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond: this.#options.eventsPerSecond,
     });
     /* What allowed a flow may have gone with an address. */
     if (!isNew && rules.contents !== this.#rules?.contents) this.#firewall.judgeFlowsAgain();
     this.#rules = rules;
-  }
-
-  #classesOf(rules: PodRules["rules"]): FieldClasses {
-    if (this.#fieldClasses?.of !== rules) {
-      this.#fieldClasses = { of: rules, classes: compileFieldClasses(rules) };
-    }
-    return this.#fieldClasses.classes;
   }
 
   /** One that cannot be connected keeps no other from it. */
@@ -337,17 +398,4 @@ export class PodNetwork {
       this.#log.error({ err: error, interface: hostName }, "a pod could not be connected");
     }
   }
-
-  #readOwnAddresses(): readonly Cidr[] {
-    const told = this.#objects.nodes.get(this.#options.nodeName)?.addresses ?? [];
-    return this.#own.read(told);
-  }
-}
-
-function noPod({ pod: { namespace, name, uid } }: PodLink): SluiceError {
-  const which = name === undefined ? "no pod that the runtime named" : `${namespace}/${name}`;
-  const problem = `the API server has not told of pod ${which} (uid ${uid ?? "not given"}) in ${RECORD_MS / 1000} s`;
-  return new SluiceError("SLUICE_NO_POD", problem, {
-    remedy: "It is tried again; check that the pod is there, and the agent's source",
-  });
 }

@@ -30,6 +30,11 @@ export function keyOf({ namespace, name }: { readonly namespace: string; readonl
   return `${namespace}/${name}`;
 }
 
+/** Whether a runtime may mean a pod of this name by that uid. A manifest in a folder may have none. */
+export function hasUid({ uid, staticUid }: PodRecord, wanted: string): boolean {
+  return uid === wanted || staticUid === wanted || uid === "";
+}
+
 /** The newest records that pods are judged by. */
 export class PodObjects {
   /** By `NAMESPACE/NAME`, as the source told them. */
@@ -69,12 +74,17 @@ export class PodObjects {
   /** Undefined: not told yet, or another pod of the same name was. */
   find({ namespace, name, uid }: PodIdentity): PodRecord | undefined {
     if (namespace === undefined || name === undefined) {
-      return uid === undefined
-        ? undefined
-        : [...this.pods.values()].find((record) => record.uid === uid);
+      if (uid === undefined) return undefined;
+      const records = [...this.pods.values()];
+      // A uid of its own first: whose annotation names it is not to be taken for the pod that has it.
+      return (
+        records.find((record) => record.uid === uid) ??
+        records.find((record) => record.staticUid === uid)
+      );
     }
     const record = this.pods.get(keyOf({ namespace, name }));
-    return uid === undefined || record?.uid === uid ? record : undefined;
+    if (record === undefined || uid === undefined) return record;
+    return hasUid(record, uid) ? record : undefined;
   }
 
   /**

@@ -22,6 +22,11 @@ export class PodPolicies {
   #inForce: ReadonlyMap<string, PodPolicy> = new Map();
   #problems: readonly Problem[] = [];
 
+  /** By kind and key. */
+  get inForce(): ReadonlyMap<string, PodPolicy> {
+    return this.#inForce;
+  }
+
   problems(): readonly Problem[] {
     return this.#problems;
   }

@@ -1,13 +1,13 @@
 import { Limits } from "../../datapath/generated/layout.js";
-import type { PodNetworkState, RuleState } from "../api/engine.js";
+import type { PodNetworkState, PodProblem, RuleState } from "../api/engine.js";
+import { describePodRule } from "../compile/describe-pod-rule.js";
 import type { PodRules } from "../compile/pod-rules.js";
-import type { ProtocolBox } from "../compile/protocol-boxes.js";
 import type { CompiledRule } from "../compile/rule-list.js";
-import type { PortRange } from "../model/records.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Firewall } from "./firewall.js";
-import type { LocalPodTable } from "./local-pod-table.js";
+import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
 import type { PodDatapath } from "./pod-datapath.js";
+import type { PodFlows } from "./pod-flows.js";
 import { keyOf } from "./pod-objects.js";
 import type { RuleSlots } from "./rule-slots.js";
 import { ruleCapacity } from "./rule-tables.js";
@@ -20,8 +20,10 @@ export interface PodPicture {
   readonly local: LocalPodTable;
   /** Interface slots that have ever been in use are below this. */
   readonly usedSlots: number;
+  readonly flows: PodFlows;
   /** Undefined: an earlier agent's are in force. */
   readonly rules: PodRules | undefined;
+  readonly applyError: string | undefined;
 }
 
 export function describePodNetwork({
@@ -31,17 +33,23 @@ export function describePodNetwork({
   local,
   rules,
   usedSlots,
+  flows,
+  applyError,
 }: PodPicture): Omit<PodNetworkState, "inSync" | "applyError" | "pools"> {
   const entries = [...local.entries.values()];
+  /* Until the first application those that an earlier agent left are judged as they were. */
+  const closed =
+    rules === undefined
+      ? []
+      : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected);
   const { addresses, rules: tables } = firewall;
+  const flowTable = flows.describe();
   return {
+    flows: flowTable,
     generation: firewall.generation.number,
     pods: entries.length,
-    /* Until the first application those that an earlier agent left are judged as they were. */
-    closedPods:
-      rules === undefined
-        ? 0
-        : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected).length,
+    closedPods: closed.length,
+    podProblems: closed.map((entry) => closedPod(entry, applyError)),
     policies: rules?.policyPods.size ?? 0,
     rules: rules?.rules.length ?? 0,
     reasons: readOutcomes(datapath, usedSlots).reasons,
@@ -64,7 +72,27 @@ export function describePodNetwork({
         used: addresses?.allocator.used ?? 0,
         capacity: datapath.addressLines.length >> 1,
       },
+      { name: "flows", used: flowTable.entries, capacity: flowTable.capacity },
     ],
+  };
+}
+
+function closedPod(
+  { link: { pod, hostName }, record, error, sinceMs }: LocalEntry,
+  applyError: string | undefined,
+): PodProblem {
+  const { namespace, name } = record ?? pod;
+  const uid = pod.uid ?? record?.staticUid ?? record?.uid;
+  return {
+    type: "Closed",
+    ...(namespace !== undefined && { namespace }),
+    ...(name !== undefined && { name }),
+    ...(uid !== undefined && { uid }),
+    since: new Date(sinceMs).toISOString(),
+    message:
+      record === undefined
+        ? `the API server has not told of the pod behind ${hostName}`
+        : (error?.message ?? applyError ?? "its policies are not in the kernel yet"),
   };
 }
 
@@ -86,6 +114,7 @@ export function describePodRules(picture: PodPicture): readonly RuleState[] {
   });
   return [...rows].map(([slot, bits]) => {
     const [{ policy, rule, action, audit }] = bits as [CompiledRule];
+    const sinceMs = slots.countedSinceMs(slot);
     const subjects = new Set(bits.flatMap(({ interfaces }) => interfaces));
     return {
       policy: full(policy),
@@ -93,8 +122,9 @@ export function describePodRules(picture: PodPicture): readonly RuleState[] {
       action,
       mode: audit ? ("Audit" as const) : ("Enforce" as const),
       interfaces: [...new Set([...subjects].flatMap((one) => pods.get(one) ?? []))].sort(),
-      match: [...new Set(bits.map(matchOf))].join(" | "),
+      match: [...new Set(bits.map(describePodRule))].join(" | "),
       ...counts(slot),
+      ...(sinceMs !== undefined && { countedSince: new Date(sinceMs).toISOString() }),
     };
   });
 }
@@ -106,30 +136,4 @@ function podsBySlot(local: LocalPodTable): ReadonlyMap<number, string> {
       return [[slotOut, key] as const, [slotIn, key] as const];
     }),
   );
-}
-
-/** Conditions of one bit, for people: `from pods web app=client; tcp 80`. */
-function matchOf({ from, to, protocols }: CompiledRule): string {
-  const parts = [
-    ...(from === undefined ? [] : [`from ${setsText(from)}`]),
-    ...(to === undefined ? [] : [`to ${setsText(to)}`]),
-    ...(protocols === undefined ? [] : [[...new Set([...protocols].map(boxText))].join(", ")]),
-  ];
-  return parts.length === 0 ? "any packet" : parts.join("; ");
-}
-
-function setsText(keys: readonly string[]): string {
-  return keys.length === 0 ? "nobody" : keys.join(", ");
-}
-
-function boxText([space, { destinationPorts, details }]: readonly [string, ProtocolBox]): string {
-  const protocol = space.includes("/") ? `protocol ${space.split("/")[1]}` : space;
-  const types = details?.map(({ start, end }) => `${start >> 8}-${end >> 8}`).join(" ");
-  return [protocol, destinationPorts?.map(portsText).join(" "), types && `type ${types}`]
-    .filter((part) => part !== undefined)
-    .join(" ");
-}
-
-function portsText({ start, end }: PortRange): string {
-  return start === end ? String(start) : `${start}-${end}`;
 }

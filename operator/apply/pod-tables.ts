@@ -2,8 +2,6 @@ import { join } from "node:path";
 import type pino from "pino";
 import { Limits, type PodInterface, type PodKey } from "../../datapath/generated/layout.js";
 import {
-  attachClsact,
-  attachTc,
   type IfIndex,
   ifIndex,
   listInterfaces,
@@ -16,8 +14,10 @@ import { CapacityError } from "../compile/capacity-error.js";
 import { CLSACT } from "./attachments.js";
 import { clearInterfaceSlot } from "./counters.js";
 import { LinkPins } from "./link-pins.js";
+import { attachPinned } from "./pinned-program.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import { macBytes, type PodLink, wordsOf } from "./pod-link.js";
+import { limitBits, writeRates } from "./pod-rates.js";
 
 /** Where a pod is in the kernel's tables. */
 export interface PodPlace {
@@ -83,6 +83,9 @@ export class PodTables {
     const known = this.#rows.get(index);
     if (known !== undefined && isSameBytes(known.mac, macBytes(link.mac))) {
       const { slotOut, slotIn } = known;
+      this.#limit(link, known);
+      const limits = limitBits(link.bandwidth);
+      if (known.limits !== limits) this.#put(index, { ...known, limits });
       return { place: { index, slotOut, slotIn }, found: "in-tables" };
     }
     if (known !== undefined) this.#remove(index);
@@ -90,16 +93,26 @@ export class PodTables {
     const row = rowOf(link, slotOut);
     for (const slot of [slotOut, row.slotIn]) clearInterfaceSlot(this.#datapath, slot);
     const found = this.#pins.indices().includes(index) ? "other-layout" : "new";
-    this.#datapath.podInterfaces.update(index, row);
-    this.#rows.set(index, row);
+    this.#limit(link, row);
+    this.#put(index, row);
     this.#usedSlots = Math.max(this.#usedSlots, row.slotIn + 1);
     return { place: { index, slotOut, slotIn: row.slotIn }, found };
+  }
+
+  /** Before the row that says that there is a rate. */
+  #limit({ bandwidth }: PodLink, row: Pick<PodPlace, "slotOut" | "slotIn">): void {
+    writeRates(this.#datapath.podRates, row, bandwidth);
+  }
+
+  #put(index: IfIndex, row: PodInterface): void {
+    this.#datapath.podInterfaces.update(index, row);
+    this.#rows.set(index, row);
   }
 
   /** Puts this agent's programs on the link, in place where others are, and lets other pods find it. */
   connect(link: PodLink, { index, slotOut, slotIn }: PodPlace): void {
     for (const { kind, direction, program } of HOOKS) {
-      this.#attach(kind, this.#datapath[program], index, direction);
+      attachPinned(this.#pins, { kind, index, direction }, this.#datapath[program]);
     }
     const row = {
       ifindex: index,
@@ -107,6 +120,7 @@ export class PodTables {
       slotIn,
       mac: macBytes(link.mac),
       gatewayMac: this.#gatewayMac,
+      limits: limitBits(link.bandwidth),
     };
     for (const key of keysOf(link)) this.#datapath.pods.update(key, row);
   }
@@ -132,29 +146,6 @@ export class PodTables {
         !this.#isAttached(this.#datapath[program], ifIndex(index), direction),
     );
     return missing && `its program ${missing.kind}`;
-  }
-
-  #attach(
-    kind: "pod-out" | "pod-in",
-    program: Program,
-    index: IfIndex,
-    direction: TcDirection,
-  ): void {
-    const adopted = this.#pins.open(kind, index);
-    if (adopted !== undefined) {
-      adopted.update(program);
-      adopted.close();
-      return;
-    }
-    const filter = { ifIndex: index, direction, ...CLSACT };
-    if (queryClsact(filter) !== undefined) {
-      attachClsact(program, filter);
-      return;
-    }
-    const made = attachTc(program, filter);
-    if (made.kind === "clsact") return;
-    this.#pins.add(kind, index, made.link);
-    made.link.close();
   }
 
   #isAttached(program: Program, index: IfIndex, direction: TcDirection): boolean {
@@ -190,13 +181,16 @@ export class PodTables {
   }
 }
 
-function rowOf({ mac, addresses: { ipv4, ipv6 } }: PodLink, slotOut: number): PodInterface {
+function rowOf(link: PodLink, slotOut: number): PodInterface {
+  const { mac, addresses, bandwidth } = link;
+  const { ipv4, ipv6 } = addresses;
   return {
     ipv4: ipv4 === undefined ? 0 : wordsOf(ipv4).words[0]!,
     ipv6: ipv6 === undefined ? [0, 0, 0, 0] : wordsOf(ipv6).words,
     mac: macBytes(mac),
     slotOut,
     slotIn: slotOut + 1,
+    limits: limitBits(bandwidth),
   };
 }
 

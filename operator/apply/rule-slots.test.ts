@@ -54,6 +54,18 @@ describe("rule slots", () => {
     assert.deepEqual(slots.assign([rule, rule, { policy: "a", rule: "next" }]), [1, 1, 2]);
   });
 
+  it("know since when they count, if this agent gave them", () => {
+    const { slots, table } = open();
+    const beforeMs = Date.now();
+    slots.assign(rules("a", 1));
+    const sinceMs = slots.countedSinceMs(1) ?? 0;
+    assert.ok(sinceMs >= beforeMs && sinceMs <= Date.now(), String(sinceMs));
+    slots.assign([]);
+    slots.assign(rules("a", 2));
+    assert.equal(slots.countedSinceMs(1), sinceMs);
+    assert.equal(open(table).slots.countedSinceMs(1), undefined);
+  });
+
   it("are read back from the kernel by the next agent", () => {
     const { slots, table } = open();
     const long = { policy: "p".repeat(253), rule: "r".repeat(63) };

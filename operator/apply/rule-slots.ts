@@ -18,6 +18,7 @@ export class RuleSlots {
   /** By policy, then by rule: names are looked up for every rule at every change. */
   readonly #byName = new Map<string, Map<string, number>>();
   readonly #capacity: number;
+  readonly #takenAtMs: (number | undefined)[] = [];
   readonly #clear: (slot: number) => void;
   #inUse = new Set<number>();
   #last: { readonly rules: readonly SlotOwner[]; readonly slots: readonly number[] } = {
@@ -52,6 +53,11 @@ export class RuleSlots {
 
   owner(slot: number): SlotOwner | undefined {
     return this.#owners[slot];
+  }
+
+  /** Since when the counters of a slot count its rule, in milliseconds since the epoch; undefined: since an earlier agent. */
+  countedSinceMs(slot: number): number | undefined {
+    return this.#takenAtMs[slot];
   }
 
   find({ policy, rule }: SlotOwner): number | undefined {
@@ -121,6 +127,7 @@ export class RuleSlots {
     this.#names.set(Buffer.from(policy), at + offsets.policy);
     this.#names.set(Buffer.from(rule), at + offsets.rule);
     this.#owners[slot] = owner;
+    this.#takenAtMs[slot] = Date.now();
     this.#setName(owner, slot);
   }
 

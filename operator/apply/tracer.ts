@@ -35,6 +35,11 @@ export async function traceFrame(
 ): Promise<TraceResult> {
   await testRunAsync(datapath.uplinkTrace, { packet: frame, context: { ingress: index } });
   const trace = Trace.decode(datapath.traces.view, 0);
+  return { interface: interfaceName, ...describeTrace(trace, names) };
+}
+
+/** The record of a trace program's run, in words. */
+export function describeTrace(trace: Trace, names: TraceNames): Omit<TraceResult, "interface"> {
   const matched = trace.steps.slice(0, trace.stepCount).map(({ slot, effect }) => ({
     policy: names.owner(slot)?.policy ?? "",
     rule: names.owner(slot)?.rule ?? "",
@@ -45,7 +50,6 @@ export async function traceFrame(
   const reason = REASON_NAMES[trace.reason]!;
   const by = owner === undefined ? "" : ` by ${owner.policy}/${owner.rule}`;
   return {
-    interface: interfaceName,
     stages: [
       ...describeStages(trace, names),
       ...matched.map(({ policy, rule, effect }) => ({

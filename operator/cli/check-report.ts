@@ -36,7 +36,7 @@ export async function checkManifests(
   path: string,
   labels: Readonly<Record<string, string>> | undefined,
 ): Promise<CheckReport> {
-  const { files, records, problems } = await readManifests(path);
+  const { files, records, problems } = await readManifests([path]);
   const policies = records.filter((record) => record.kind === "XdpPolicy");
   const sets = records.filter((record) => record.kind === "XdpCidrSet");
   const nodes = records.filter((record) => record.kind === "Node");

@@ -4,6 +4,7 @@ import { SluiceError, type SluiceErrorCode } from "../errors.js";
 const cliCodes = {
   SLUICE_USAGE: "See sluicectl COMMAND --help",
   SLUICE_FILE: "Check the path and its permissions",
+  SLUICE_MANIFESTS: "Correct them, or leave the file out",
   SLUICE_CAPTURE_FORMAT: "Give a pcap or pcapng file of Ethernet frames (tcpdump -i IFACE -w FILE)",
   SLUICE_ABORTED: "Nothing was changed",
   SLUICE_NO_AGENTS:
@@ -12,6 +13,7 @@ const cliCodes = {
     "Take some back with kubectl sluice unblock, or make an XdpCidrSet of your own",
   SLUICE_BLOCK_UNUSED:
     "Delete the XdpPolicy sluice-blocked, and it is made anew; or add the rule to it",
+  SLUICE_NO_POLICY: "See the policies command without a name for all that there are",
   SLUICE_NOBODY_WAITS: "kubectl sluice status --node NODE shows the policies that wait",
 } as const satisfies Record<SluiceErrorCode, string>;
 
@@ -44,7 +46,7 @@ Exit codes:
   2  the command line is wrong
   3  no agent could be reached; in a cluster: one of those asked
   4  done, and the answer is no: check found errors, doctor found something missing,
-     status --check is not healthy, trace --expect differs, unblock found no entry,
+     status --check is not healthy, --expect of trace or explain differs, unblock found no entry,
      block or unblock --all-nodes is not known to be in force everywhere
 `;
 

@@ -12,6 +12,7 @@ export interface EventFilterOptions {
   readonly rule?: readonly string[];
   readonly effect?: readonly string[];
   readonly interface?: readonly string[];
+  readonly pod?: readonly string[];
   readonly source?: readonly string[];
   readonly destination?: readonly string[];
   readonly protocol?: readonly string[];
@@ -36,6 +37,7 @@ export function createEventFilter(options: EventFilterOptions): EventFilter {
   byName(options.policy, ({ policy }) => policy);
   byName(options.rule, ({ rule }) => rule);
   byName(options.interface, (event) => event.interface);
+  byName(options.pod, ({ pod }) => pod ?? "");
   const effects = options.effect?.map((effect) => effect.toLowerCase());
   byName(effects, ({ effect }) => effect.toLowerCase());
   if (options.audit !== undefined) {

@@ -9,11 +9,10 @@ import {
   createFixtureEngine,
   event,
   type FixtureEngine,
-  podNetwork,
-  podRules,
   rules,
   status,
 } from "../../test/agent/fixture-engine.js";
+import { podNetwork, podRules } from "../../test/agent/fixture-pods.js";
 import { type CliRunOptions, runSluicectl } from "../../test/agent/run-cli.js";
 import type { Engine } from "../api/engine.js";
 import type { LogLevel } from "../api/requests.js";
@@ -66,7 +65,7 @@ test("help and version are no errors; help documents the exit codes", async () =
   const help = await run("--help");
   assert.equal(help.code, 0);
   assert.match(help.out, /Exit codes:\n {2}0 {2}done/);
-  for (const command of ["status", "rules", "trace", "doctor", "completion"]) {
+  for (const command of ["status", "rules", "policies", "trace", "doctor", "completion"]) {
     assert.equal((await run(`${command} --help`)).code, 0);
   }
   assert.match((await run("--version")).out, /^\d+\.\d+\.\d+\n$/);
@@ -125,8 +124,13 @@ test("status of an agent with a pod network has its summary, and what is wrong t
   assert.match(out, /Pods\n30 attached, 1 closed; 4 policies, 17 rules, generation 12\n/);
   assert.match(out, /10\.244\.1\.0\/24: 30 of 253 addresses in use/);
   assert.match(out, /fd00:244:1::\/64: 30 addresses in use/);
+  assert.match(
+    out,
+    /routing vxlan \(sluice\.vxlan, MTU 1450\), 2 other nodes, 7 routes, MTU of pods 1450, masquerade\n/,
+  );
   assert.match(out, /table rules: 4,090 of 4,096 entries in use/);
   assert.match(out, /flow +5,000 +400,000/);
+  assert.match(out, /web\/server-2 closed: its policies are not in the kernel yet/);
 });
 
 test("rules --pods are those of pods", async () => {
@@ -135,6 +139,52 @@ test("rules --pods are those of pods", async () => {
   assert.match(out, /NetworkPolicy web\/allow-client +ingress\[0\] +Accept +12 .*tcp 80/);
   assert.doesNotMatch(out, /fail-safe/);
   assert.equal((await document<unknown[]>("rules --pods -o json")).length, podRules.length);
+});
+
+test("policies shows which are in force on which pods, with what they matched and dropped", async () => {
+  await serve();
+  const { out } = await run("policies");
+  assert.match(out, /KIND +NAME +MODE +PODS +RULES +PACKETS +DROPPED +SINCE +STATE/);
+  assert.match(
+    out,
+    /ClusterNetworkPolicy +baseline +Audit +1 +1 +3 +\(3\) +\d+d\d+h ago +Refused\n/,
+  );
+  assert.match(
+    out,
+    /NetworkPolicy +web\/allow-client +Enforce +2 +1 +12 +7 +before this agent +Enforcing\n/,
+  );
+  assert.match(out, /NetworkPolicy +web\/elsewhere +Enforce +0 +2 +0 +0 +- +Idle\n/);
+  const wide = await run("policies --wide --in-namespace web");
+  assert.doesNotMatch(wide.out, /baseline/);
+  assert.match(wide.out, /TIER +GENERATION .*PLACES/);
+  const all = await document<{ name: string; dropped: unknown }[]>("policies -o json");
+  assert.deepEqual(
+    all.map(({ name, dropped }) => [name, dropped]),
+    [
+      ["baseline", { packets: 3, bytes: 180 }],
+      ["allow-client", { packets: 7, bytes: 420 }],
+      ["elsewhere", { packets: 0, bytes: 0 }],
+    ],
+  );
+});
+
+test("policies NAME shows rules, pods and problems of one", async () => {
+  await serve();
+  const { out } = await run("policies web/allow-client");
+  assert.match(
+    out,
+    /^NetworkPolicy web\/allow-client\nEnforcing, enforced where it acts, generation 1\n/,
+  );
+  assert.match(out, /12 packets matched, 7 dropped, counted before this agent\n/);
+  assert.match(out, /isolation +ingress: web\/allow-client, web\/deny-all +Drop +7/);
+  assert.match(out, /Pods \(2\)\nweb\/server-1\nweb\/server-2\n$/);
+  const refused = await run("policies baseline");
+  assert.match(refused.out, /tier Baseline 10, generation 2 \(1 in force\)/);
+  assert.match(refused.out, /3 packets matched, 3 would be dropped/);
+  assert.match(refused.out, /error {2}.*does not fit: too many rules/);
+  const missing = await run("policies baseline nobody");
+  assert.deepEqual([missing.code, missing.out], [1, ""]);
+  assert.match(missing.err, /no policy of pods is named nobody/);
 });
 
 test("status --check tells health by its exit code", async () => {

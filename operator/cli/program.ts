@@ -9,7 +9,9 @@ import { connectCommand } from "./commands/connect.js";
 import { confirmCommand } from "./commands/confirm.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { eventsCommand } from "./commands/events.js";
+import { explainCommand } from "./commands/explain.js";
 import { logLevelCommand } from "./commands/log-level.js";
+import { policiesCommand } from "./commands/policies.js";
 import { protocolsCommand } from "./commands/protocols.js";
 import { rulesCommand } from "./commands/rules.js";
 import { setsCommand } from "./commands/sets.js";
@@ -24,6 +26,7 @@ import { printable } from "./visible.js";
 const commands: readonly ((cli: Cli) => Command)[] = [
   statusCommand,
   rulesCommand,
+  policiesCommand,
   setsCommand,
   traceCommand,
   eventsCommand,
@@ -33,6 +36,7 @@ const commands: readonly ((cli: Cli) => Command)[] = [
   blockedCommand,
   confirmCommand,
   checkCommand,
+  explainCommand,
   doctorCommand,
   logLevelCommand,
   completionCommand,

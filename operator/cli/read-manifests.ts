@@ -1,28 +1,48 @@
 import { stat } from "node:fs/promises";
-import type { ObjectRecord, Problem } from "../model/records.js";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import type { ClusterKinds } from "../model/admit.js";
+import { Interner } from "../model/interner.js";
+import type { ClusterKind } from "../model/project-cluster.js";
+import type { Problem } from "../model/records.js";
 import { scanFolder } from "../source/folder-scan.js";
 import { type LoadedFile, loadText, problemOfError } from "../source/loaded-file.js";
 import { readManifestFile } from "../source/manifest-file.js";
 import { ObjectTable } from "../source/object-table.js";
+import type { SourceRecord } from "../source/source.js";
 import { cliError } from "./errors.js";
 
 const fileLimitBytes = 64 << 20;
 
 export interface Manifests {
   readonly files: readonly string[];
-  readonly records: readonly ObjectRecord[];
+  readonly records: readonly SourceRecord[];
   readonly problems: readonly Problem[];
 }
 
 /**
- * Reads a folder of manifests, or one file, once, as the agent would read it at its start.
+ * Reads folders of manifests, or files, once, as the agent would read them at its start.
  *
- * @throws SluiceError SLUICE_FILE when the path itself cannot be read
+ * @param kinds Kubernetes' own kinds that are taken besides Nodes
+ * @param stdin what the path `-` stands for
+ * @throws SluiceError SLUICE_FILE when a path itself cannot be read
  */
-export async function readManifests(path: string): Promise<Manifests> {
+export async function readManifests(
+  paths: readonly string[],
+  kinds: readonly ClusterKind[] = [],
+  stdin?: Readable,
+): Promise<Manifests> {
+  const cluster = { kinds, interner: new Interner() };
   const files = new Map<string, LoadedFile>();
-  for (const [file, failure] of await listFiles(path)) {
-    files.set(file, failure === undefined ? await load(file) : failed(file, failure));
+  for (const path of paths) {
+    if (path === "-" && stdin !== undefined) {
+      const text = (await buffer(stdin)).toString();
+      files.set(path, await loadText(path, text, undefined, Date.now(), cluster));
+      continue;
+    }
+    for (const [file, failure] of await listFiles(path)) {
+      files.set(file, failure === undefined ? await load(file, cluster) : failed(file, failure));
+    }
   }
   const { events, problems } = new ObjectTable().update(files);
   const records = events.flatMap((event) => (event.type === "upsert" ? event.record : []));
@@ -46,10 +66,10 @@ async function listFiles(path: string): Promise<ReadonlyMap<string, Error | unde
   ]);
 }
 
-async function load(path: string): Promise<LoadedFile> {
+async function load(path: string, cluster: ClusterKinds): Promise<LoadedFile> {
   try {
     const { text } = await readManifestFile(path, fileLimitBytes);
-    return await loadText(path, text, undefined, Date.now());
+    return await loadText(path, text, undefined, Date.now(), cluster);
   } catch (error) {
     return failed(path, error);
   }

@@ -1,7 +1,9 @@
 import { access, constants, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Attachment, fileNameOf, hostNameOf } from "./attachment.js";
+import type { Bandwidth, Rate } from "./bandwidth.js";
 import { cniError } from "./errors.js";
+import { storedPorts } from "./port-mappings.js";
 
 /** An attachment as it is on disk. */
 export interface StoredAttachment {
@@ -167,6 +169,8 @@ function parse(text: string): Attachment | undefined {
   if (typeof containerId !== "string" || typeof ifName !== "string") return undefined;
   if (hostName !== hostNameOf({ containerId, ifName })) return undefined;
   if (typeof mac !== "string" || typeof mtu !== "number") return undefined;
+  const bandwidth = bandwidthOf(value.bandwidth);
+  const ports = storedPorts(value.ports);
   const stringOf = (part: unknown) => (typeof part === "string" ? part : undefined);
   return {
     containerId,
@@ -182,7 +186,20 @@ function parse(text: string): Attachment | undefined {
       name: stringOf(value.pod.name),
       uid: stringOf(value.pod.uid),
     },
+    ...(bandwidth !== undefined && { bandwidth }),
+    ...(ports !== undefined && { ports }),
   };
+}
+
+function bandwidthOf(value: unknown): Bandwidth | undefined {
+  if (!isObject(value)) return undefined;
+  return { ingress: rateOf(value.ingress), egress: rateOf(value.egress) };
+}
+
+function rateOf(value: unknown): Rate | undefined {
+  if (!isObject(value) || typeof value.bitsPerSecond !== "number") return undefined;
+  const { bitsPerSecond, burstBits } = value;
+  return { bitsPerSecond, burstBits: typeof burstBits === "number" ? burstBits : undefined };
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Addresses } from "./address-pool.js";
+import type { Bandwidth } from "./bandwidth.js";
+import type { PortMapping } from "./port-mappings.js";
 import type { AttachmentId, PodIdentity } from "./request.js";
 
 /** One interface of one container with all that was given to it. */
@@ -16,6 +18,10 @@ export interface Attachment extends AttachmentId {
   readonly mtu: number;
   readonly addresses: Addresses;
   readonly pod: PodIdentity;
+  /** Missing: without limit. */
+  readonly bandwidth?: Bandwidth;
+  /** Missing: none. */
+  readonly ports?: readonly PortMapping[];
 }
 
 export const hostNamePrefix = "slc";

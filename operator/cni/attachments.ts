@@ -4,8 +4,10 @@ import type { Cidr } from "../model/records.js";
 import { type Addresses, AddressPool, type PoolUsage } from "./address-pool.js";
 import { type Attachment, attachmentKey, hostNameOf, macOf } from "./attachment.js";
 import type { AttachmentStore } from "./attachment-store.js";
+import type { Bandwidth } from "./bandwidth.js";
 import { cniError } from "./errors.js";
 import type { PodLinks } from "./pod-links.js";
+import { describePort, overlaps, type PortMapping } from "./port-mappings.js";
 import type { PodNetwork } from "./pod-network.js";
 import type { AttachmentId, PodIdentity } from "./request.js";
 import { restoreAttachments } from "./restore.js";
@@ -25,6 +27,8 @@ export interface AttachmentParts {
   readonly links: PodLinks;
   readonly network: PodNetwork;
   readonly log: CniLog;
+  /** Told of each attempt to attach a pod; no error: it succeeded. */
+  readonly onAttempt?: (pod: PodIdentity, error: Error | undefined) => void;
 }
 
 /** What ADD asks for. */
@@ -35,6 +39,8 @@ export interface AttachmentRequest extends AttachmentId {
   readonly mtu: number;
   readonly wantedAddresses: readonly Cidr[];
   readonly wantedMac: string | undefined;
+  readonly bandwidth?: Bandwidth | undefined;
+  readonly ports?: readonly PortMapping[];
   readonly pod: PodIdentity;
 }
 
@@ -93,8 +99,16 @@ export class Attachments {
    *
    * @throws SluiceError SLUICE_CNI_…
    */
-  add(request: AttachmentRequest): Promise<Attachment> {
-    return this.#turns.run(request.containerId, () => this.#add(request));
+  async add(request: AttachmentRequest): Promise<Attachment> {
+    const { onAttempt } = this.#parts;
+    try {
+      const made = await this.#turns.run(request.containerId, () => this.#add(request));
+      onAttempt?.(request.pod, undefined);
+      return made;
+    } catch (error) {
+      onAttempt?.(request.pod, error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
   }
 
   async #add(request: AttachmentRequest): Promise<Attachment> {
@@ -106,6 +120,7 @@ export class Attachments {
       }
       await this.#remove(before);
     }
+    this.#requirePorts(request);
     const attachment = this.#plan(request, this.#pool.take(request.wantedAddresses));
     this.#known.set(key, attachment);
     try {
@@ -119,8 +134,20 @@ export class Attachments {
     }
   }
 
+  /** Two containers cannot have one port of the node. */
+  #requirePorts({ ports = [] }: AttachmentRequest): void {
+    for (const port of ports) {
+      for (const known of this.#known.values()) {
+        const taken = known.ports?.find((other) => overlaps(port, other));
+        if (taken === undefined) continue;
+        const problem = `${describePort(port)} is in use: ${attachmentKey(known)} has ${describePort(taken)}`;
+        throw cniError("SLUICE_CNI_PORT_TAKEN", problem);
+      }
+    }
+  }
+
   #plan(request: AttachmentRequest, addresses: Addresses): Attachment {
-    const { containerId, ifName, network, netns, mtu, pod, wantedMac } = request;
+    const { containerId, ifName, network, netns, mtu, pod, wantedMac, bandwidth, ports } = request;
     return {
       containerId,
       ifName,
@@ -131,6 +158,8 @@ export class Attachments {
       mtu,
       addresses,
       pod,
+      ...(bandwidth !== undefined && { bandwidth }),
+      ...(ports !== undefined && ports.length > 0 && { ports }),
     };
   }
 

@@ -29,6 +29,7 @@ const codes = {
   ],
   SLUICE_CNI_CHECK: [104, "Restart the pod"],
   SLUICE_CNI_ADDRESS_TAKEN: [105, "Ask for another address, or for none"],
+  SLUICE_CNI_PORT_TAKEN: [106, "Use another hostPort, or delete the pod that has it"],
   SLUICE_CNI_INTERNAL: [199, "Check the log of the agent, and report it"],
 } as const satisfies Record<SluiceErrorCode, readonly [code: number, remedy: string]>;
 

@@ -25,7 +25,6 @@ import { formatAlias, parseAlias } from "./link-alias.js";
 import type { PodLinks } from "./pod-links.js";
 
 const hostNamePattern = new RegExp(`^${hostNamePrefix}[0-9a-f]{11}$`);
-const usualMtu = 1500;
 
 /**
  * The veths of pods, in the network namespace of this thread.
@@ -40,15 +39,6 @@ export function kernelPodLinks(sysctlFolder = "/proc/sys"): PodLinks {
     remove,
     list,
   };
-}
-
-/** The least MTU of the interfaces that default routes lead to, in bytes. */
-export function uplinkMtu(): number {
-  const uplinks = new Set(listDefaultRoutes().map(({ index }) => index));
-  const mtus = listInterfaces()
-    .filter(({ index }) => uplinks.has(index))
-    .map(({ mtu }) => mtu);
-  return mtus.length === 0 ? usualMtu : Math.min(...mtus);
 }
 
 function create(attachment: Attachment, sysctlFolder: string): void {
@@ -150,12 +140,14 @@ function isTaken(error: unknown): boolean {
 }
 
 function activate(attachment: Attachment, sysctlFolder: string): void {
-  const { hostName, mac, addresses } = attachment;
+  const { hostName, mac, addresses, ports } = attachment;
   try {
     const { index } = requireLink(hostName);
     writeSysctl(sysctlFolder, `ipv6/conf/${hostName}/accept_ra`, "0");
     // No address of its own: all ends have the same MAC, and so would have the same.
     writeSysctl(sysctlFolder, `ipv6/conf/${hostName}/addr_gen_mode`, "1");
+    // Answers that come from the node's port have its address, if the stack sees them.
+    if (ports !== undefined) writeSysctl(sysctlFolder, `ipv4/conf/${hostName}/accept_local`, "1");
     setLinkUp(index);
     for (const address of [addresses.ipv4, addresses.ipv6]) {
       if (address === undefined) continue;

@@ -1,4 +1,6 @@
 import { type Attachment, hostNameOf } from "./attachment.js";
+import { formatBandwidth, parseBandwidth } from "./bandwidth.js";
+import { formatPorts, parsePorts } from "./port-mappings.js";
 
 const mark = "sluice1";
 /** `IFALIASZ` of the kernel, without the NUL. */
@@ -6,12 +8,20 @@ const longestAlias = 255;
 const uidPattern = /^[a-zA-Z0-9-]{1,36}$/;
 
 /** What the alias of a link tells of its attachment: enough to find it again when the state is lost. */
-export function formatAlias({ containerId, ifName, mac, addresses, pod }: Attachment): string {
+export function formatAlias(attachment: Attachment): string {
+  const { containerId, ifName, mac, addresses, pod, bandwidth, ports } = attachment;
   const uid = pod.uid !== undefined && uidPattern.test(pod.uid) ? pod.uid : "-";
   const { ipv4 = "-", ipv6 = "-" } = addresses;
-  const alias = [mark, containerId, ifName, mac, ipv4, ipv6, uid].join(" ");
-  if (Buffer.byteLength(alias) <= longestAlias) return alias;
-  return [mark, containerId, ifName, mac, ipv4, ipv6, "-"].join(" ");
+  const limits = bandwidth === undefined ? [] : [formatBandwidth(bandwidth)];
+  const mapped = ports === undefined ? [] : [formatPorts(ports)];
+  const words = [mark, containerId, ifName, mac, ipv4, ipv6];
+  const texts = [
+    [...words, uid, ...limits, ...mapped],
+    [...words, "-", ...limits, ...mapped],
+    [...words, "-", ...limits],
+    [...words, "-"],
+  ].map((parts) => parts.join(" "));
+  return texts.find((text) => Buffer.byteLength(text) <= longestAlias) ?? texts.at(-1)!;
 }
 
 /**
@@ -20,10 +30,15 @@ export function formatAlias({ containerId, ifName, mac, addresses, pod }: Attach
  * @returns undefined when the alias is not one of ours, or is that of another link
  */
 export function parseAlias(hostName: string, alias: string, mtu: number): Attachment | undefined {
-  const [found, containerId, ifName, mac, ipv4, ipv6, uid, ...rest] = alias.split(" ");
-  if (found !== mark || uid === undefined || rest.length > 0) return undefined;
+  const [found, containerId, ifName, mac, ipv4, ipv6, uid, ...more] = alias.split(" ");
+  if (found !== mark || uid === undefined || more.length > 2) return undefined;
   if (!containerId || !ifName || !mac || !ipv4 || !ipv6) return undefined;
   if (hostNameOf({ containerId, ifName }) !== hostName) return undefined;
+  const bandwidth = more.map(parseBandwidth).find((limits) => limits !== undefined);
+  const ports = more.map(parsePorts).find((mapped) => mapped !== undefined);
+  if (more.some((word) => parseBandwidth(word) === undefined && parsePorts(word) === undefined)) {
+    return undefined;
+  }
   const given = (word: string) => (word === "-" ? undefined : word);
   return {
     containerId,
@@ -35,5 +50,7 @@ export function parseAlias(hostName: string, alias: string, mtu: number): Attach
     mtu,
     addresses: { ipv4: given(ipv4), ipv6: given(ipv6) },
     pod: { namespace: undefined, name: undefined, uid: given(uid) },
+    ...(bandwidth !== undefined && { bandwidth }),
+    ...(ports !== undefined && { ports }),
   };
 }

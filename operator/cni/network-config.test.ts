@@ -13,8 +13,8 @@ test("the fields of a configuration are read", () => {
     runtimeConfig: {
       ips: ["10.0.0.9/24", "fd00::9"],
       mac: "02:AA:00:00:00:01",
-      portMappings: [],
-      bandwidth: { ingressRate: 0 },
+      portMappings: [{ hostPort: 80, containerPort: 8080, protocol: "tcp" }],
+      bandwidth: { ingressRate: 0, egressRate: 1000 },
     },
     "cni.dev/valid-attachments": [{ containerID: "a", ifname: "eth0" }],
   });
@@ -27,6 +27,11 @@ test("the fields of a configuration are read", () => {
       [6, 128],
     ],
   );
+  assert.deepEqual(config.bandwidth?.egress, { bitsPerSecond: 1000, burstBits: undefined });
+  assert.equal(config.bandwidth.ingress, undefined);
+  assert.deepEqual(config.ports, [
+    { hostPort: 80, containerPort: 8080, protocol: "tcp", hostIp: undefined },
+  ]);
   assert.deepEqual(config.dns, { nameservers: ["10.96.0.10"] });
   assert.deepEqual(config.valid, [{ containerId: "a", ifName: "eth0" }]);
   assert.deepEqual(read({ mtu: 0, runtimeConfig: null, dns: {} }).mtu, undefined);
@@ -34,8 +39,7 @@ test("the fields of a configuration are read", () => {
 
 test("what would change the treatment of packets and is not implemented is code 2", () => {
   for (const fields of [
-    { runtimeConfig: { portMappings: [{ hostPort: 80, containerPort: 80 }] } },
-    { runtimeConfig: { bandwidth: { ingressRate: 1000 } } },
+    { runtimeConfig: { infinibandGUID: "c2:11:22:33:44:55:66:77" } },
     { runtimeConfig: { ipRanges: [[{ subnet: "10.0.0.0/24" }]] } },
     { ipam: { type: "host-local" } },
   ]) {

@@ -1,6 +1,8 @@
 import { ANY_CIDR, isFault, readCidr } from "../model/cidr.js";
 import type { Cidr } from "../model/records.js";
+import { type Bandwidth, readBandwidth } from "./bandwidth.js";
 import { cniError } from "./errors.js";
+import { type PortMapping, readPortMappings } from "./port-mappings.js";
 import { readPreviousResult } from "./previous-result.js";
 import type { AttachmentId } from "./request.js";
 import type { CniDns, CniResult } from "./result.js";
@@ -17,6 +19,10 @@ export interface NetworkConfig {
   readonly wantedAddresses: readonly Cidr[];
   /** Of the interface in the container, if the runtime wants one (capability `mac`). */
   readonly wantedMac: string | undefined;
+  /** Undefined: without limit (capability `bandwidth`). */
+  readonly bandwidth: Bandwidth | undefined;
+  /** Ports of the node that stand for the container's (capability `portMappings`). */
+  readonly ports: readonly PortMapping[];
   readonly previous: CniResult | undefined;
   readonly dns: CniDns | undefined;
   /** Of GC: every other attachment of the network goes. Undefined: not given. */
@@ -29,7 +35,7 @@ const mostMtu = 65535;
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 /** Keys of `runtimeConfig` that would change how packets are treated. */
-const unsupported = ["portMappings", "bandwidth", "ipRanges", "infinibandGUID", "deviceID"];
+const unsupported = ["ipRanges", "infinibandGUID", "deviceID"];
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -75,6 +81,8 @@ export function readNetworkConfig(text: string): NetworkConfig {
     mtu: mtu === 0 ? undefined : (mtu as number | undefined),
     wantedAddresses: readAddresses(runtime.ips),
     wantedMac: readMac(runtime.mac),
+    bandwidth: readBandwidth(runtime.bandwidth),
+    ports: readPortMappings(runtime.portMappings),
     previous: config.prevResult === undefined ? undefined : readPreviousResult(config.prevResult),
     dns: isEmpty(dns) ? undefined : optionalObject(dns, "dns"),
     valid: readValid(config),

@@ -48,6 +48,8 @@ export function createPlugin(options: PluginOptions): Plugin {
       mtu: config.mtu ?? options.mtuBytes(),
       wantedAddresses: config.wantedAddresses,
       wantedMac: config.wantedMac,
+      bandwidth: config.bandwidth,
+      ports: config.ports,
       pod,
     });
     const tookMs = Math.round(performance.now() - startMs);

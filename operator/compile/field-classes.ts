@@ -31,6 +31,15 @@ const TRAIT_VALUES = 128;
 const SETS_PER_POOL = 64;
 const PORTS = 65536;
 
+/** As {@link compileFieldClasses}; keeps what it made last for when the list is asked about again. */
+export function lastFieldClasses(): (rules: readonly CompiledRule[]) => FieldClasses {
+  let last: { readonly of: readonly CompiledRule[]; readonly classes: FieldClasses } | undefined;
+  return (rules) => {
+    if (last?.of !== rules) last = { of: rules, classes: compileFieldClasses(rules) };
+    return last.classes;
+  };
+}
+
 /**
  * @param rules in order of judgement
  * @throws CapacityError when the fields have more than MAX_FIELD_CLASSES distinct sets of rules

@@ -131,7 +131,8 @@ class OrderedRules {
         interfaces: part.interfaces,
         rateLimit: part.rateLimit,
         redirect: part.redirect,
-        logOneIn: part.logOneIn,
+        // What is refused, or would be, is told; how often is capped in the kernel.
+        logOneIn: part.action === "Drop" || part.audit ? 1 : part.logOneIn,
         next: this.#rules.length + part.bitsLeft,
         resume,
       });

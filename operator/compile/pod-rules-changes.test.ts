@@ -150,6 +150,8 @@ function change(random: Random, state: State): readonly string[] {
           origin: { source: "test" },
           labels: { app: random.pick(["a", "b"]) },
           addresses: [parseCidr(`192.168.0.${random.between(1, 5)}/32`)],
+          internalAddresses: [],
+          createdAtMs: 0,
           podCidrs: [],
           isLeaving: false,
         }));

@@ -111,15 +111,15 @@ export interface PortMembers {
 
 /** A selection by the numbers of one port name (N26). */
 export class PortSplit {
+  readonly name: string;
   readonly #key: string;
-  readonly #name: string;
   readonly #block: Block | undefined;
   readonly #byPort = new Map<string, PortMembers>();
   #ports: readonly PortMembers[] | undefined;
 
   constructor(selectionKey: string, name: string, block: Block | undefined) {
     this.#key = selectionKey;
-    this.#name = name;
+    this.name = name;
     this.#block = block;
   }
 
@@ -134,11 +134,11 @@ export class PortSplit {
   add(pod: PeerPod): void {
     if (this.#block !== undefined && !isPodInBlock(this.#block, pod.addresses)) return;
     for (const { name, protocol, port } of pod.namedPorts) {
-      if (name !== this.#name) continue;
+      if (name !== this.name) continue;
       const at = `${protocol}/${port}`;
       let entry = this.#byPort.get(at);
       if (entry === undefined) {
-        const key = `${this.#key} with ${this.#name}=${at}`;
+        const key = `${this.#key} with ${this.name}=${at}`;
         entry = { key, protocol, port, members: new MemberSet(this.#block) };
         this.#byPort.set(at, entry);
         this.#ports = undefined;
@@ -149,7 +149,7 @@ export class PortSplit {
 
   remove(pod: PeerPod): void {
     for (const { name, protocol, port } of pod.namedPorts) {
-      if (name !== this.#name) continue;
+      if (name !== this.name) continue;
       const at = `${protocol}/${port}`;
       const entry = this.#byPort.get(at);
       entry?.members.remove(pod);

@@ -10,6 +10,7 @@ import {
   type TcDirection,
 } from "../../datapath/tc-attach.js";
 import { CLSACT } from "../apply/attachments.js";
+import { findRouting, removeRouting } from "../apply/route-cleanup.js";
 import { SluiceError } from "../errors.js";
 
 export interface CleanupPaths {
@@ -28,6 +29,8 @@ export interface CleanupPlan {
     readonly name: string;
     readonly direction: TcDirection;
   }[];
+  /** What routes between nodes have left: devices, routes, the nftables table, in words. */
+  readonly routing: readonly string[];
   /** What is in the state folder and stays, because no agent wrote it. */
   readonly strangers: readonly string[];
 }
@@ -51,7 +54,7 @@ export function planCleanup({ pinRoot, stateFolder }: CleanupPaths): CleanupPlan
     }
     collect(pinRoot, pins, folders);
   }
-  const links = ["links", "pod-links"].map((name) => join(pinRoot, name, "/"));
+  const links = ["links", "pod-links", "arrive-links"].map((name) => join(pinRoot, name, "/"));
   const isLink = (path: string) => links.some((folder) => path.startsWith(folder));
   const states = exists(stateFolder) ? readdirSync(stateFolder) : [];
   const strangers = states.filter((name) => !stateFile.test(name));
@@ -64,6 +67,7 @@ export function planCleanup({ pinRoot, stateFolder }: CleanupPaths): CleanupPlan
     ],
     folders,
     filters: exists(pinRoot) ? findFilters() : [],
+    routing: exists(pinRoot) ? findRouting() : [],
     strangers: strangers.map((name) => join(stateFolder, name)),
   };
 }
@@ -83,6 +87,7 @@ export function carryOutCleanup({ pinRoot }: CleanupPaths, plan: CleanupPlan): v
   try {
     for (const path of plan.files) unlinkSync(path);
     for (const { index, direction } of plan.filters) detachClsact(filterOf(index, direction));
+    if (plan.routing.length > 0) removeRouting();
     for (const path of plan.folders) rmdirSync(path);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

@@ -157,17 +157,24 @@ class Reader {
   }
 }
 
-/**
- * What is read of the metadata of each object: `managedFields` are not. Of a time only whether it is there is the same as
- * in JSON.
- */
-export const ObjectMeta = message({
+const Time = message({ seconds: [1, "integer"] });
+
+const metaFields = {
   name: [1, "text"],
   namespace: [3, "text"],
   uid: [5, "text"],
   resourceVersion: [6, "text"],
   generation: [7, "integer"],
-  deletionTimestamp: [9, message({ seconds: [1, "integer"] })],
+  deletionTimestamp: [9, Time],
   labels: [11, "map"],
   annotations: [12, "map"],
-});
+} as const;
+
+/**
+ * What is read of the metadata of each object: `managedFields` are not. A time is the same as in JSON only in that it is
+ * there: it holds its seconds.
+ */
+export const ObjectMeta = message(metaFields);
+
+/** The same of objects whose age matters. */
+export const AgedObjectMeta = message({ ...metaFields, creationTimestamp: [8, Time] });

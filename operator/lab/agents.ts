@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiClient, createClient } from "../api/client.js";
 import { SluiceError } from "../errors.js";
@@ -10,6 +11,8 @@ import type { StartProcess } from "./traffic.js";
 export interface NodeAgent {
   readonly node: LabHost;
   readonly socketPath: string;
+  /** Where it installs the CNI plugin. */
+  readonly binFolder: string;
   readonly client: ApiClient;
   readonly process: () => LabProcess;
   /** Starts it, or starts it again; resolves when the kernel holds what the folder says. */
@@ -38,7 +41,9 @@ export function createAgent(
   { path, pinFolder }: LabFolder,
   startProcess: StartProcess,
 ): NodeAgent {
-  const socketPath = `${path}/${node.name}.sock`;
+  const folder = `${path}/${node.name}`;
+  const socketPath = `${folder}/agent.sock`;
+  const binFolder = `${folder}/bin`;
   const client = createClient(socketPath, callTimeoutMs);
   const labels = Object.entries(nodeLabels(node)).map(([key, value]) => `${key}=${value}`);
   const flags = {
@@ -47,7 +52,8 @@ export function createAgent(
     "node-labels": labels.join(","),
     uplinks: "eth0",
     "pin-root": `${pinFolder}/${node.name}`,
-    "state-folder": `${path}/${node.name}`,
+    "state-folder": folder,
+    "cni-bin-dir": binFolder,
     socket: socketPath,
     "metrics-address": "127.0.0.1:9977",
   };
@@ -55,17 +61,22 @@ export function createAgent(
   return {
     node,
     socketPath,
+    binFolder,
     client,
     process() {
       if (process === undefined) throw new Error(`the agent of ${node.name} was never started`);
       return process;
     },
     async start() {
+      mkdirSync(binFolder, { recursive: true, mode: 0o700 });
       process = startProcess({
         name: `agent of ${node.name}`,
         namespacePath: node.namespacePath,
         script: "../agent/main.js",
-        args: Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+        args: [
+          "--pod-network",
+          ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+        ],
       });
       await waitUntilInSync(process, client);
     },
@@ -79,7 +90,7 @@ async function waitUntilInSync(process: LabProcess, client: ApiClient): Promise<
   while (process.isRunning() && performance.now() < deadline) {
     try {
       const status = await client.call("status");
-      if (status.inSync && status.pid === process.pid) return;
+      if (status.inSync && status.podNetwork?.inSync === true && status.pid === process.pid) return;
       last = status.applyError ?? "it is not in sync";
     } catch (error) {
       last = error instanceof Error ? error.message : String(error);

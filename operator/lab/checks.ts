@@ -16,6 +16,8 @@ const rules = {
   synLimit: "floods/syn-per-network",
   udpLimit: "floods/udp-per-network",
   trial: "candidate/benchmark-networks",
+  isolation: "isolation/ingress: shop/web",
+  admin: "ClusterNetworkPolicy guests/no-machines",
 } as const;
 
 /** The rule of the policy on trial, which the scenario puts in force. */
@@ -32,8 +34,6 @@ const leastShare = 0.99;
 /** Counters and senders are read one after the other, and one address is an exception of a rule. */
 const toleratedShare = 0.001;
 const toleratedPackets = 10;
-
-const nodes = [0, 1, 2];
 
 /** Whether a rule counted what was sent, on each node, but for the tolerance and what was lost. */
 function agree(counted: readonly number[], sent: readonly number[], lost: number): boolean {
@@ -60,7 +60,7 @@ function add(left: readonly number[], right: readonly number[]): readonly number
 
 /** Requests from the first snapshot to the last: floods, edit and killed agent included. */
 export function checkRequests(from: Snapshot, to: Snapshot): Check {
-  const { succeeded, failed, share, lastFailure } = requestsBetween(from, to, nodes);
+  const { succeeded, failed, share, lastFailure } = requestsBetween(from.client, to.client);
   const why = lastFailure === undefined ? "" : `; last failure ${lastFailure}`;
   return {
     name: "legitimate requests",
@@ -95,7 +95,7 @@ export function checkUdpFlood(from: Snapshot, to: Snapshot, seconds: number): Ch
   });
 }
 
-/** The limit sees the SYNs of the legitimate client, too, which are within its rate. */
+/** The limit sees the SYNs of the legitimate client, too, which are within its rate; those of pods come in tunnels. */
 export function checkSynFlood(from: Snapshot, to: Snapshot, seconds: number): Check {
   const legitimate = to.client.nodes.map(
     ({ sent: requests }, node) => requests - (from.client.nodes[node]?.sent ?? 0),
@@ -175,7 +175,7 @@ export function checkEdit(
 
 /** Between the snapshots an agent was killed under attack, and started again. */
 export function checkRestart(from: Snapshot, to: Snapshot): readonly Check[] {
-  const requests = requestsBetween(from, to, nodes);
+  const requests = requestsBetween(from.client, to.client);
   const floods = floodsBetween(from, to);
   const lost = lostBetween(from, to);
   const dropped = matchedBetween(from, to, rules.trial);
@@ -195,6 +195,59 @@ export function checkRestart(from: Snapshot, to: Snapshot): readonly Check[] {
       detail: `${tellSent(floods, lost)}, ${formatCount(sum(dropped))} counted by ${rules.trial}`,
     },
   ];
+}
+
+/** Pods whose traffic the policies decide about. */
+const allowedPod = "shop/cart";
+const deniedPod = "guest/visitor";
+const webPods = ["web-1", "web-2"];
+
+function podRequests(from: Snapshot, to: Snapshot, pod: string) {
+  const [before, after] = [from.pods.get(pod), to.pods.get(pod)];
+  if (before === undefined || after === undefined) throw new Error(`there is no pod ${pod}`);
+  return (targets: readonly string[] = after.targets) => {
+    const indexes = targets.map((target) => after.targets.indexOf(target));
+    return requestsBetween(before.report, after.report, indexes);
+  };
+}
+
+/** What policies allow is answered, over nodes too; what they do not is dropped by the rule that says so. */
+export function checkPods(from: Snapshot, to: Snapshot): readonly Check[] {
+  const allowed = podRequests(from, to, allowedPod)();
+  const denied = podRequests(from, to, deniedPod)();
+  const isolation = sum(matchedBetween(from, to, rules.isolation));
+  const admin = sum(matchedBetween(from, to, rules.admin));
+  const why = allowed.lastFailure === undefined ? "" : `; last failure ${allowed.lastFailure}`;
+  return [
+    {
+      name: "pods: allowed",
+      passed: allowed.share >= leastShare && allowed.succeeded > 0,
+      detail:
+        `${formatCount(allowed.succeeded)} of ${formatCount(allowed.succeeded + allowed.failed)} ` +
+        `requests of ${allowedPod} answered${why}`,
+    },
+    {
+      name: "pods: denied",
+      passed: denied.succeeded === 0 && denied.failed > 0 && isolation > 0 && admin > 0,
+      detail:
+        `${formatCount(denied.succeeded)} of ${formatCount(denied.succeeded + denied.failed)} ` +
+        `requests of ${deniedPod} answered; ${formatCount(isolation)} packets dropped by ` +
+        `${rules.isolation}, ${formatCount(admin)} by ${rules.admin}`,
+    },
+  ];
+}
+
+/** Once the policy names others, it shuts out those that it named before. */
+export function checkPodEdit(from: Snapshot, to: Snapshot): Check {
+  const { succeeded } = podRequests(from, to, allowedPod)(webPods);
+  const isolation = sum(matchedBetween(from, to, rules.isolation));
+  return {
+    name: "pods: edited policy",
+    passed: succeeded === 0 && isolation > 0,
+    detail:
+      `then ${formatCount(succeeded)} requests of ${allowedPod} to the web pods answered, ` +
+      `${formatCount(isolation)} packets dropped by ${rules.isolation}`,
+  };
 }
 
 export function formatReport(checks: readonly Check[]): string {

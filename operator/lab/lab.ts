@@ -1,8 +1,9 @@
-import { cpSync } from "node:fs";
+import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { SluiceError } from "../errors.js";
 import { createAgent, type NodeAgent } from "./agents.js";
 import { createLabFolder, type LabFolder, labPrefix, removeLab } from "./lab-folder.js";
 import { type LabProcess, startProcess } from "./processes.js";
+import { attachPod, type LabPod, type PodAddresses, writeClusterObjects } from "./pods.js";
 import { createTopology, planTopology, type Topology } from "./topology.js";
 import { noAttack, type StartProcess, startTraffic, type Traffic } from "./traffic.js";
 
@@ -17,8 +18,10 @@ export interface LabOptions {
 export interface Lab {
   readonly topology: Topology;
   readonly folder: LabFolder;
-  /** The folder that the agents watch. */
+  /** The folder of policies. */
   readonly manifests: string;
+  /** The folder that the agents watch: the policies, and what a cluster would tell besides. */
+  readonly objects: string;
   readonly agents: readonly NodeAgent[];
   readonly traffic: () => Traffic;
   /** Makes everything and resolves when all agents are ready and the client asks for pages. */
@@ -35,7 +38,9 @@ export interface Lab {
 export function createLab({ manifests: source, copy }: LabOptions): Lab {
   const topology = planTopology(labPrefix(process.pid));
   const folder = createLabFolder(topology);
-  const manifests = copy ? `${folder.path}/manifests` : source;
+  const objects = `${folder.path}/objects`;
+  const policies = `${objects}/policies`;
+  const manifests = copy ? policies : source;
   const processes: LabProcess[] = [];
   let traffic: Traffic | undefined;
   let closed: Promise<readonly string[]> | undefined;
@@ -47,7 +52,7 @@ export function createLab({ manifests: source, copy }: LabOptions): Lab {
     processes.push(started);
     return started;
   };
-  const agents = topology.nodes.map((node) => createAgent(node, manifests, folder, start));
+  const agents = topology.nodes.map((node) => createAgent(node, objects, folder, start));
 
   async function close(): Promise<readonly string[]> {
     traffic?.setAttack(noAttack);
@@ -59,19 +64,23 @@ export function createLab({ manifests: source, copy }: LabOptions): Lab {
     topology,
     folder,
     manifests,
+    objects,
     agents,
     traffic() {
       if (traffic === undefined) throw new Error("the lab has not been started");
       return traffic;
     },
     async start() {
-      if (copy) cpSync(source, manifests, { recursive: true });
+      mkdirSync(objects);
+      if (copy) cpSync(source, policies, { recursive: true });
+      else symlinkSync(source, policies);
+      const cluster = `${objects}/cluster.json`;
+      writeClusterObjects(cluster, topology, new Map());
       createTopology(topology);
-      const [started] = await Promise.all([
-        startTraffic(topology, start),
-        ...agents.map((agent) => agent.start()),
-      ]);
-      traffic = started;
+      await Promise.all(agents.map((agent) => agent.start()));
+      const addresses = await attachPods(topology, agents);
+      writeClusterObjects(cluster, topology, addresses);
+      traffic = await startTraffic(topology, addresses, start);
     },
     close() {
       closed ??= close();
@@ -79,4 +88,13 @@ export function createLab({ manifests: source, copy }: LabOptions): Lab {
     },
     isClosing: () => closed !== undefined,
   };
+}
+
+async function attachPods({ pods }: Topology, agents: readonly NodeAgent[]) {
+  const addresses = new Map<LabPod, PodAddresses>();
+  for (const pod of pods) {
+    const agent = agents.find(({ node }) => node === pod.node);
+    if (agent !== undefined) addresses.set(pod, await attachPod(agent.binFolder, pod));
+  }
+  return addresses;
 }

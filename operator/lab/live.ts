@@ -31,7 +31,7 @@ export async function showLive(
   for (const agent of lab.agents) void keepRunning(lab, agent, tell);
   for (const process of lab.traffic().processes) void tellEnd(lab, process, tell);
   lab.traffic().setAttack(fullRates);
-  const sample = createSampler(lab.agents, lab.traffic(), lab.manifests);
+  const sample = createSampler(lab.agents, lab.traffic(), lab.objects);
   const screen = output.isTTY ? openScreen(output) : undefined;
   let told = 0;
   try {

@@ -9,6 +9,13 @@ interface RuleTotals {
   readonly exceeded: number;
 }
 
+/** What a pod asked for, and what it got. */
+export interface PodRequests {
+  readonly targets: readonly string[];
+  /** By target. */
+  readonly report: ClientReport;
+}
+
 /** All totals of the lab at one moment. */
 export interface Snapshot {
   /** Per node, by `policy/rule`. */
@@ -16,23 +23,30 @@ export interface Snapshot {
   readonly sent: AttackReport["sent"];
   readonly lost: number;
   readonly client: ClientReport;
+  /** By pod: `NAMESPACE/NAME`. */
+  readonly pods: ReadonlyMap<string, PodRequests>;
 }
 
 /** @throws SluiceError when an agent does not answer */
 export async function takeSnapshot({ agents, traffic }: Lab): Promise<Snapshot> {
   const rules = await Promise.all(
     agents.map(async ({ client }) => {
-      const states = await client.call("rules");
+      const states = await Promise.all([client.call("rules"), client.call("podRules")]);
       return new Map(
-        states.map(({ policy, rule, matched, exceeded }) => [
-          `${policy}/${rule}`,
-          { matched: matched.packets, exceeded: exceeded.packets },
-        ]),
+        states
+          .flat()
+          .map(({ policy, rule, matched, exceeded }) => [
+            `${policy}/${rule}`,
+            { matched: matched.packets, exceeded: exceeded.packets },
+          ]),
       );
     }),
   );
   const { sent, lost } = traffic().attack();
-  return { rules, sent, lost, client: traffic().client() };
+  const pods = new Map(
+    traffic().pods.map(({ name, targets, report }) => [name, { targets, report: report() }]),
+  );
+  return { rules, sent, lost, client: traffic().client(), pods };
 }
 
 const restTimeoutMs = 5000;
@@ -77,25 +91,28 @@ export function matchedBetween(
   });
 }
 
-/** Requests that ended between two snapshots, to the nodes given by index. */
-export function requestsBetween(from: Snapshot, to: Snapshot, nodes: readonly number[]) {
+/** Requests that ended between two reports of a client, to those of its targets that are given by index. */
+export function requestsBetween(
+  from: ClientReport,
+  to: ClientReport,
+  targets: readonly number[] = [...to.nodes.keys()],
+) {
   const growth = (part: "succeeded" | "failed") =>
     sum(
-      nodes.map((node) => {
-        const before = from.client.nodes[node]?.[part] ?? 0;
-        return (to.client.nodes[node]?.[part] ?? 0) - before;
+      targets.map((target) => {
+        return (to.nodes[target]?.[part] ?? 0) - (from.nodes[target]?.[part] ?? 0);
       }),
     );
   const succeeded = growth("succeeded");
   const failed = growth("failed");
-  const lastFailure = nodes
-    .map((node) => to.client.nodes[node]?.lastFailure)
+  const lastFailure = targets
+    .map((target) => to.nodes[target]?.lastFailure)
     .find((text) => text !== undefined);
   return {
     succeeded,
     failed,
     share: succeeded / Math.max(1, succeeded + failed),
-    synRetransmits: to.client.synRetransmits - from.client.synRetransmits,
+    synRetransmits: to.synRetransmits - from.synRetransmits,
     lastFailure: failed > 0 ? lastFailure : undefined,
   };
 }

@@ -30,6 +30,18 @@ export interface NodeSample {
   readonly successRate: number | undefined;
 }
 
+/** What a pod asks for, and what it gets. */
+export interface PodClientSample {
+  /** `NAMESPACE/NAME`. */
+  readonly name: string;
+  readonly node: string;
+  readonly targets: readonly {
+    readonly name: string;
+    /** 0–1, of the requests that ended lately; undefined when none did. */
+    readonly successRate: number | undefined;
+  }[];
+}
+
 /** Something wrong, and the nodes that say so. */
 export interface ProblemLine {
   readonly severity: "error" | "warning";
@@ -41,6 +53,7 @@ export interface ProblemLine {
 export interface LabSample {
   readonly seconds: number;
   readonly nodes: readonly NodeSample[];
+  readonly pods: readonly PodClientSample[];
   /** Packets per second put on the wire. */
   readonly attack: Readonly<Record<AttackKind, number>>;
   readonly problems: readonly ProblemLine[];
@@ -52,13 +65,13 @@ const rateWindowMs = 1000;
 const requestWindowMs = 5000;
 
 /**
- * @param manifests folder of the policies; problems name the files in it without it
+ * @param objects folder that the agents watch; problems name the files in it without it
  * @returns a function that asks all agents once, and gives rates since the last times
  */
 export function createSampler(
   agents: readonly NodeAgent[],
   traffic: Traffic,
-  manifests: string,
+  objects: string,
 ): () => Promise<LabSample> {
   const packets = createRates(rateWindowMs);
   const requests = createRates(requestWindowMs);
@@ -69,12 +82,10 @@ export function createSampler(
     recordTraffic(traffic, packets, requests);
     const nodes = answers.map((answer, index): NodeSample => {
       const name = agents[index]?.node.name ?? "";
-      const succeeded = requests.growth(`${index}/succeeded`);
-      const ended = succeeded + requests.growth(`${index}/failed`);
       return {
         name,
-        requestsPerSecond: requests.perSecond(`${index}/succeeded`),
-        successRate: ended === 0 ? undefined : succeeded / ended,
+        requestsPerSecond: requests.perSecond(`client/${index}/succeeded`),
+        successRate: successRate(requests, `client/${index}`),
         ...(answer === undefined ? {} : { agent: toAgentSample(name, answer, packets, now) }),
       };
     });
@@ -82,14 +93,27 @@ export function createSampler(
     return {
       seconds: (now - startedAt) / 1000,
       nodes,
+      pods: traffic.pods.map(({ name, node, targets }) => ({
+        name,
+        node,
+        targets: targets.map((target, index) => {
+          return { name: target, successRate: successRate(requests, `${name}/${index}`) };
+        }),
+      })),
       attack: {
         udpFlood: rate("udpFlood"),
         synFlood: rate("synFlood"),
         portScan: rate("portScan"),
       },
-      problems: collectProblems(agents, answers, manifests),
+      problems: collectProblems(agents, answers, objects),
     };
   };
+}
+
+function successRate(requests: Rates, key: string): number | undefined {
+  const succeeded = requests.growth(`${key}/succeeded`);
+  const ended = succeeded + requests.growth(`${key}/failed`);
+  return ended === 0 ? undefined : succeeded / ended;
 }
 
 interface Answer {
@@ -99,8 +123,12 @@ interface Answer {
 
 async function ask({ client }: NodeAgent): Promise<Answer | undefined> {
   try {
-    const [status, rules] = await Promise.all([client.call("status"), client.call("rules")]);
-    return { status, rules };
+    const [status, rules, podRules] = await Promise.all([
+      client.call("status"),
+      client.call("rules"),
+      client.call("podRules"),
+    ]);
+    return { status, rules: [...rules, ...podRules] };
   } catch {
     return undefined;
   }
@@ -115,10 +143,14 @@ function recordTraffic(traffic: Traffic, packets: Rates, requests: Rates): void 
       attackAt,
     );
   }
-  const { nodes, at: requestsAt } = traffic.client();
-  for (const [index, totals] of nodes.entries()) {
-    requests.record(`${index}/succeeded`, totals.succeeded, requestsAt);
-    requests.record(`${index}/failed`, totals.failed, requestsAt);
+  for (const [name, report] of [
+    ["client", traffic.client()] as const,
+    ...traffic.pods.map((pod) => [pod.name, pod.report()] as const),
+  ]) {
+    for (const [index, totals] of report.nodes.entries()) {
+      requests.record(`${name}/${index}/succeeded`, totals.succeeded, report.at);
+      requests.record(`${name}/${index}/failed`, totals.failed, report.at);
+    }
   }
 }
 
@@ -155,7 +187,7 @@ function toAgentSample(name: string, { status, rules }: Answer, packets: Rates, 
 function collectProblems(
   agents: readonly NodeAgent[],
   answers: readonly (Answer | undefined)[],
-  manifests: string,
+  objects: string,
 ): readonly ProblemLine[] {
   const lines = new Map<string, { severity: ProblemLine["severity"]; nodes: string[] }>();
   const add = (severity: ProblemLine["severity"], text: string, node: string) => {
@@ -173,7 +205,7 @@ function collectProblems(
     const { status } = answer;
     if (status.applyError !== undefined) add("error", status.applyError, name);
     for (const { severity, origin, kind, name: object, field, message } of status.problems) {
-      const file = origin.source.replace(`${manifests}/`, "");
+      const file = origin.source.replace(`${objects}/`, "");
       const place = origin.line === undefined ? file : `${file}:${origin.line}`;
       const subject = [kind, object, field].filter((part) => part !== undefined).join(" ");
       add(severity, `${place}: ${subject === "" ? "" : `${subject}: `}${message}`, name);

@@ -4,6 +4,8 @@ import type { NodeAgent } from "./agents.js";
 import {
   type Check,
   checkEdit,
+  checkPodEdit,
+  checkPods,
   checkRequests,
   checkRestart,
   checkScan,
@@ -21,6 +23,9 @@ const trialFile = "30-candidate.yaml";
 const trialEdit = { from: "mode: Audit", to: "mode: Enforce" } as const;
 
 const attackMs = 4000;
+/** File of the examples that says who may reach the web pods, and the edit that shuts its pods out. */
+const podFile = "60-shop.yaml";
+const podEdit = { from: "app: cart", to: "app: till" } as const;
 /** What the agents promise for an edited file. */
 const editDeadlineMs = 1000;
 const giveUpMs = 3000;
@@ -72,6 +77,13 @@ export async function runScenario(
   lab.traffic().setAttack(noAttack);
   const atEnd = await takeSettledSnapshot(lab);
 
+  say(`editing ${podFile}: ${podEdit.from} becomes ${podEdit.to} …`);
+  editFile(`${lab.manifests}/${podFile}`, podEdit);
+  await sleep(editDeadlineMs);
+  const afterPodEdit = await takeSnapshot(lab);
+  await sleep(500);
+  const podsLater = await takeSnapshot(lab);
+
   return [
     checkRequests(atStart, atEnd),
     checkScan(atStart, afterAttack),
@@ -80,6 +92,8 @@ export async function runScenario(
     checkTrial(atStart, afterAttack),
     checkEdit(afterEdit, laterOn, { tookMs, deadlineMs: editDeadlineMs }),
     ...checkRestart(beforeKill, atEnd),
+    ...checkPods(atStart, atEnd),
+    checkPodEdit(afterPodEdit, podsLater),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { netnsPath } from "../../datapath/netns.js";
+import { type LabPod, planPods } from "./pods.js";
 
 /** One network namespace of the lab with its interface `eth0` on the bridge. */
 export interface LabHost {
@@ -25,6 +26,7 @@ export interface Topology {
   readonly client: LabHost;
   /** Scans ports, and floods under other addresses. */
   readonly attacker: LabHost;
+  readonly pods: readonly LabPod[];
 }
 
 /** TCP port of the web server on each node. */
@@ -47,18 +49,24 @@ export function planTopology(prefix: string): Topology {
       mac: ["02:00:0a:4d:00", last.toString(16).padStart(2, "0")].join(":"),
     };
   };
+  const nodes = [host("node1", 11), host("node2", 12), host("node3", 13)];
   return {
     prefix,
     bridgeNamespace: `${prefix}-bridge`,
-    nodes: [host("node1", 11), host("node2", 12), host("node3", 13)],
+    nodes,
     client: host("client", 100),
     attacker: host("scanner", 200),
+    pods: planPods(nodes, prefix),
   };
 }
 
 /** All namespaces of a topology, in the order in which they are made. */
 export function namespacesOf(topology: Topology): readonly string[] {
-  return [topology.bridgeNamespace, ...hostsOf(topology).map(({ namespace }) => namespace)];
+  return [
+    topology.bridgeNamespace,
+    ...hostsOf(topology).map(({ namespace }) => namespace),
+    ...topology.pods.map(({ netns }) => netns),
+  ];
 }
 
 function hostsOf({ nodes, client, attacker }: Topology): readonly LabHost[] {
@@ -73,6 +81,8 @@ function hostsOf({ nodes, client, attacker }: Topology): readonly LabHost[] {
  *     |       |       |       |         |         veth pairs
  *     +-------+-------+-------+---------+         br0, in a namespace of its own
  * ```
+ *
+ * The namespaces of pods stay empty: the plugin gives them their interfaces.
  *
  * On failure some of it may exist: {@link removeNamespaces} takes all of it away.
  *

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import ipaddr from "ipaddr.js";
 import { SluiceError } from "../errors.js";
 import type { AttackRates, AttackReport, ClientReport } from "./messages.js";
+import { type LabPod, type PodAddresses, podWebPort } from "./pods.js";
 import type { LabProcess, ProcessOptions } from "./processes.js";
 import { floodNetwork, type Topology, webPort } from "./topology.js";
 
@@ -10,9 +11,22 @@ export const fullRates: AttackRates = { udpFlood: 30_000, synFlood: 20_000, port
 export const noAttack: AttackRates = { udpFlood: 0, synFlood: 0, portScan: 0 };
 /** To each node, IPv4 and IPv6 in turn. */
 export const requestsPerSecond = 20;
+/** Of each pod that asks, to each of its targets. */
+const podRequestsPerSecond = 10;
 
 const trafficObject = fileURLToPath(new URL("../../bpf/traffic.o", import.meta.url));
 const startTimeoutMs = 10_000;
+
+/** A pod that asks for pages, and what of. */
+export interface PodClient {
+  /** `NAMESPACE/NAME`. */
+  readonly name: string;
+  readonly node: string;
+  /** In the order of its report. */
+  readonly targets: readonly string[];
+  /** Latest totals, by target. */
+  readonly report: () => ClientReport;
+}
 
 /** All senders and web servers of a lab. */
 export interface Traffic {
@@ -20,6 +34,7 @@ export interface Traffic {
   readonly processes: readonly LabProcess[];
   /** Latest totals of the legitimate client. */
   readonly client: () => ClientReport;
+  readonly pods: readonly PodClient[];
   /** Latest totals of the attacker. */
   readonly attack: () => AttackReport;
   readonly setAttack: (rates: AttackRates) => void;
@@ -33,7 +48,11 @@ export type StartProcess = (options: Omit<ProcessOptions, "logPath" | "onStart">
  *
  * @throws SluiceError SLUICE_LAB_PROCESS when one of them does not begin its work
  */
-export async function startTraffic(topology: Topology, start: StartProcess): Promise<Traffic> {
+export async function startTraffic(
+  topology: Topology,
+  addresses: ReadonlyMap<LabPod, PodAddresses>,
+  start: StartProcess,
+): Promise<Traffic> {
   const { nodes, client, attacker } = topology;
   const servers = await Promise.all(
     nodes.map((node) =>
@@ -45,9 +64,8 @@ export async function startTraffic(topology: Topology, start: StartProcess): Pro
       }),
     ),
   );
-  const urls = nodes.map(({ ipv4, ipv6 }) =>
-    [`http://${ipv4}:${webPort}/`, `http://[${ipv6}]:${webPort}/`].join(","),
-  );
+  const urls = nodes.map((node) => urlsOf(node, webPort));
+  const pods = await startPods(topology, addresses, start);
   const [requests, generator] = await Promise.all([
     startAndHear(start, {
       name: "web client",
@@ -66,13 +84,72 @@ export async function startTraffic(topology: Topology, start: StartProcess): Pro
     }),
   ]);
   return {
-    processes: [...servers, requests, generator].map(({ process }) => process),
+    processes: [...servers, ...pods.heard, requests, generator].map(({ process }) => process),
+    pods: pods.clients,
     client: () => requests.latest() as ClientReport,
     attack: () => generator.latest() as AttackReport,
     setAttack(rates) {
       generator.process.send({ rates });
     },
   };
+}
+
+/** Each pod that asks asks all web pods, and the web server of another node. */
+async function startPods(
+  { nodes, pods }: Topology,
+  addresses: ReadonlyMap<LabPod, PodAddresses>,
+  start: StartProcess,
+) {
+  const isServer = ({ labels }: LabPod) => labels["app"] === "web";
+  const servers = await Promise.all(
+    pods.filter(isServer).map(({ name, netnsPath }) =>
+      startAndHear(start, {
+        name: `web server of ${name}`,
+        namespacePath: netnsPath,
+        script: "web-server.js",
+        args: [String(podWebPort), name],
+      }),
+    ),
+  );
+  const targetsOf = ({ node }: LabPod) => [
+    ...pods.filter(isServer).flatMap((server) => {
+      const found = addresses.get(server);
+      return found === undefined ? [] : { name: server.name, urls: urlsOf(found, podWebPort) };
+    }),
+    ...nodes
+      .filter((other) => other !== node)
+      .slice(-1)
+      .map((other) => ({ name: other.name, urls: urlsOf(other, webPort) })),
+  ];
+  const clients = await Promise.all(
+    pods
+      .filter((pod) => !isServer(pod))
+      .map(async (pod) => {
+        const targets = targetsOf(pod);
+        const heard = await startAndHear(start, {
+          name: `client in ${pod.name}`,
+          namespacePath: pod.netnsPath,
+          script: "web-client.js",
+          args: [String(podRequestsPerSecond), ...targets.map(({ urls }) => urls)],
+        });
+        return { pod, targets, heard };
+      }),
+  );
+  return {
+    heard: [...servers, ...clients.map(({ heard }) => heard)],
+    clients: clients.map(
+      ({ pod, targets, heard }): PodClient => ({
+        name: `${pod.namespace}/${pod.name}`,
+        node: pod.node.name,
+        targets: targets.map(({ name }) => name),
+        report: () => heard.latest() as ClientReport,
+      }),
+    ),
+  };
+}
+
+function urlsOf({ ipv4, ipv6 }: PodAddresses, port: number): string {
+  return [`http://${ipv4}:${port}/`, `http://[${ipv6}]:${port}/`].join(",");
 }
 
 function trafficGlobals({ nodes, attacker }: Topology): Readonly<Record<string, number>> {

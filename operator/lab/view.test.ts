@@ -56,6 +56,16 @@ const recorded: LabSample = {
     node("node2", [rate("edge", "floods", "Drop", 9_987)]),
     { name: "node3", requestsPerSecond: 19, successRate: 0.9996 },
   ],
+  pods: [
+    {
+      name: "guest/visitor",
+      node: "node1",
+      targets: [
+        { name: "web-1", successRate: 0 },
+        { name: "node3", successRate: undefined },
+      ],
+    },
+  ],
   attack: { udpFlood: 29_998, synFlood: 20_003, portScan: 300 },
   problems: [{ severity: "error", text: "edge.yaml:7: no such field", nodes: ["node1", "node2"] }],
 };
@@ -76,6 +86,11 @@ test("each node has a line with mode, verdicts per second and share of answered 
 test("a node whose agent does not answer keeps its line, without verdicts", () => {
   const line = text(recorded).find((each) => each.startsWith(" node3"));
   assert.match(line ?? "", /no agent +– +– +– +99\.9 % answered/);
+});
+
+test("each pod that asks has a line with what it gets", () => {
+  const line = text(recorded).find((each) => each.startsWith(" pod "));
+  assert.equal(line, " pod guest/visitor   node1  asks   web-1 0.0 %  node3 –");
 });
 
 test("rules stand in order of judgement, with a column for each node", () => {
@@ -141,13 +156,14 @@ test("on a narrow terminal lines are cut with an ellipsis", () => {
   assert.ok(text(recorded, { width: 40 }).some((line) => line.endsWith("…")));
 });
 
-test("without a terminal each node and each problem is one plain line", () => {
+test("without a terminal each node, each pod that asks and each problem is one plain line", () => {
   assert.deepEqual(plainLines(recorded), [
     "83s node1: native, pass 142/s, drop 16,713/s, 100.0 % of requests answered (20/s); " +
       "edge/floods Drop 10,013/s; edge/new-connections Limit 6,700/s; watch/telnet Drop (audit) 3/s",
     "83s node2: native, pass 142/s, drop 16,713/s, 100.0 % of requests answered (20/s); " +
       "edge/floods Drop 9,987/s",
     "83s node3: no agent, 99.9 % of requests answered (19/s)",
+    "83s pod guest/visitor on node1 asks web-1 0.0 %, node3 no answer yet",
     "83s error: edge.yaml:7: no such field (node1, node2)",
   ]);
 });

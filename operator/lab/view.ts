@@ -1,5 +1,5 @@
 import type { RuleState } from "../api/engine.js";
-import type { LabSample, NodeSample, ProblemLine, RuleRate } from "./sampler.js";
+import type { LabSample, NodeSample, PodClientSample, ProblemLine, RuleRate } from "./sampler.js";
 
 /** How a piece of text is painted; without colours all are the same. */
 export type Style = "plain" | "title" | "faint" | "good" | "bad" | "warn" | "info";
@@ -26,7 +26,14 @@ const rateWidth = 10;
 /** The whole view, at most `height` lines of at most `width` columns. */
 export function renderView(sample: LabSample, options: ViewOptions): readonly Line[] {
   const { width, height, hints, events } = options;
-  const head = [titleLine(sample), [], ...nodeTable(sample.nodes), []];
+  const head = [
+    titleLine(sample),
+    [],
+    ...nodeTable(sample.nodes),
+    [],
+    ...sample.pods.map(podLine),
+    [],
+  ];
   const wire = wireLine(sample);
   const problems = problemLines(sample, width);
   const notes: Line[] = [
@@ -88,6 +95,20 @@ function requestPieces(successRate: number | undefined, perSecond: number): read
   return [
     [successRate >= 0.99 ? "good" : "bad", `   ${formatShare(successRate)} answered`],
     ["faint", `  ${formatCount(perSecond)}/s`],
+  ];
+}
+
+/** What a pod gets of each of those that it asks. */
+function podLine({ name, node, targets }: PodClientSample): Line {
+  return [
+    ["plain", ` ${`pod ${name}`.padEnd(20)}`],
+    ["faint", `${node}  asks `],
+    ...targets.flatMap(({ name: target, successRate }): readonly Piece[] => [
+      ["plain", `  ${target} `],
+      successRate === undefined
+        ? ["faint", "–"]
+        : [successRate >= 0.99 ? "good" : "bad", formatShare(successRate)],
+    ]),
   ];
 }
 
@@ -256,10 +277,16 @@ export function plainLines(sample: LabSample): readonly string[] {
     const counts = `pass ${formatCount(verdicts.pass)}/s, drop ${formatCount(verdicts.drop)}/s`;
     return [`${time} ${name}: ${mode}, ${counts}, ${requests}`, ...top].join("; ");
   });
+  const pods = sample.pods.map(({ name, node, targets }) => {
+    const shares = targets.map(({ name: target, successRate }) => {
+      return `${target} ${successRate === undefined ? "no answer yet" : formatShare(successRate)}`;
+    });
+    return `${time} pod ${name} on ${node} asks ${shares.join(", ")}`;
+  });
   const problems = sample.problems.map(
     ({ severity, text, nodes }) => `${time} ${severity}: ${text} (${nodes.join(", ")})`,
   );
-  return [...lines, ...problems];
+  return [...lines, ...pods, ...problems];
 }
 
 /** Cuts a line to the width, and paints what is left. */

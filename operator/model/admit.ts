@@ -10,12 +10,16 @@ import {
 } from "./finding.js";
 import type { XdpCidrSetManifest } from "./generated/xdp-cidr-set.js";
 import type { XdpPolicyManifest } from "./generated/xdp-policy.js";
-import { type Identity, identify, type Kind } from "./identify.js";
+import { type Identity, identify, isKind, type Kind } from "./identify.js";
+import type { Interner } from "./interner.js";
+import { CLUSTER_PROJECTIONS, type ClusterKind } from "./project-cluster.js";
+import { unknownFields } from "./network-policy-fields.js";
 import { projectCidrSet } from "./project-cidr-set.js";
 import { projectNode } from "./project-node.js";
 import { projectPolicy } from "./project-policy.js";
 import type { Draft, Projection } from "./projection.js";
 import { API_SOURCE, type ObjectRecord, type Origin, type Problem } from "./records.js";
+import type { ClusterRecord } from "./records-cluster.js";
 import { findCrd, type JsonSchema } from "./schema.js";
 import { compileStructural } from "./structural.js";
 
@@ -28,15 +32,22 @@ export interface ManifestDocument {
   lineOf?(path: FieldPath): number | undefined;
 }
 
-export interface Admission {
+export interface Admission<R extends ObjectRecord | ClusterRecord = ObjectRecord> {
   readonly identity: Identity;
   /** Absent when the object is refused, or is none of ours. */
   readonly admitted?: {
-    readonly draft: Draft<ObjectRecord>;
+    readonly draft: Draft<R>;
     /** Equal for objects that mean the same: defaults filled in, status and comments left out. */
     readonly digest: string;
   };
   readonly problems: readonly Problem[];
+}
+
+/** Which of Kubernetes' own kinds are taken besides Nodes. */
+export interface ClusterKinds {
+  readonly kinds: readonly ClusterKind[];
+  /** Shared by all their records. */
+  readonly interner: Interner;
 }
 
 /** Values in one object, fields and entries together; the largest set has 150,000. */
@@ -46,15 +57,27 @@ const MOST_VALUES = 300_000;
  * Checks one object against its CRD and the rules of docs/xdp-policy.md, and turns it into a
  * record. Finds all that is wrong, not only the first.
  */
-export function admit(document: ManifestDocument, nowMs: number): Admission {
+export function admit(document: ManifestDocument, nowMs: number): Admission;
+export function admit(
+  document: ManifestDocument,
+  nowMs: number,
+  cluster: ClusterKinds | undefined,
+): Admission<ObjectRecord | ClusterRecord>;
+export function admit(
+  document: ManifestDocument,
+  nowMs: number,
+  cluster?: ClusterKinds,
+): Admission<ObjectRecord | ClusterRecord> {
   const findings: Finding[] = [];
-  const identity = identify(document.value, findings);
+  const identity = identify(document.value, findings, cluster?.kinds);
   if (countValues(document.value, MOST_VALUES + 1) > MOST_VALUES) {
     const message = `has more than ${MOST_VALUES} fields and list entries`;
     findings.push(fault("SLUICE_OBJECT_TOO_LARGE", [], message));
   }
   const isKnown = identity.type === "known" && findings.length === 0;
-  const draft = isKnown ? project(identity.kind, document.value, nowMs, findings) : undefined;
+  const draft = isKnown
+    ? draftOf(identity.kind, document.value, nowMs, findings, cluster)
+    : undefined;
   const isRefused = findings.some(({ severity }) => severity === "error");
   return {
     identity,
@@ -62,6 +85,18 @@ export function admit(document: ManifestDocument, nowMs: number): Admission {
       !isRefused && { admitted: { draft, digest: digest(draft.kind, document.value) } }),
     problems: limitFindings(findings).map((finding) => toProblem(finding, document, identity)),
   };
+}
+
+function draftOf(
+  kind: Kind | ClusterKind,
+  value: unknown,
+  nowMs: number,
+  findings: Finding[],
+  cluster: ClusterKinds | undefined,
+): Draft<ObjectRecord | ClusterRecord> | undefined {
+  if (isKind(kind)) return project(kind, value, nowMs, findings);
+  if (kind === "NetworkPolicy") findings.push(...unknownFields(value));
+  return cluster && CLUSTER_PROJECTIONS[kind](value, { findings, interner: cluster.interner });
 }
 
 function project(
@@ -170,7 +205,7 @@ function remedyFor({ code, remedy }: Finding, { source }: Origin, identity: Iden
 
 /** Kind and name as far as they can be read, also of an object that cannot be identified. */
 function named(value: unknown, identity: Identity): Pick<Problem, "kind" | "name"> {
-  if (identity.type === "known") return { kind: identity.kind, name: identity.name };
+  if (identity.type === "known") return { kind: identity.kind, name: qualifiedName(identity) };
   const { kind, metadata } = (value ?? {}) as { kind?: unknown; metadata?: { name?: unknown } };
   return {
     ...(typeof kind === "string" && { kind }),
@@ -178,20 +213,30 @@ function named(value: unknown, identity: Identity): Pick<Problem, "kind" | "name
   };
 }
 
-function digest(kind: Kind, value: unknown): string {
-  const content = kind === "Node" ? nodeContent(value) : (value as { spec?: unknown }).spec;
+/** `NAME`, or `NAMESPACE/NAME` of what lives in a namespace. */
+export function qualifiedName({ namespace, name }: { namespace?: string; name: string }): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+function digest(kind: Kind | ClusterKind, value: unknown): string {
+  const content = !isKind(kind)
+    ? value
+    : kind === "Node"
+      ? nodeContent(value)
+      : (value as { spec?: unknown }).spec;
   return createHash("sha256").update(canonicalJson(content)).digest("base64");
 }
 
 /** What a Node's record is made from. */
 function nodeContent(value: unknown): unknown {
   const { metadata, spec, status } = value as {
-    metadata: { labels?: unknown; deletionTimestamp?: unknown };
+    metadata: { labels?: unknown; creationTimestamp?: unknown; deletionTimestamp?: unknown };
     spec?: { podCIDR?: unknown; podCIDRs?: unknown; taints?: unknown };
     status?: { addresses?: unknown };
   };
   return [
     metadata.labels,
+    metadata.creationTimestamp,
     metadata.deletionTimestamp,
     spec?.podCIDR,
     spec?.podCIDRs,

@@ -79,7 +79,10 @@ describe("a ClusterNetworkPolicy", () => {
     const { problems, egress: rules } = egress(
       "to: [{nodes: {}}, {networks: [10.1.2.3/8, '::/0']}, {domainNames: ['*.example.com']}]",
     );
-    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      problems.map(({ severity, code, field }) => [severity, code, field]),
+      [["warning", "SLUICE_NOT_SUPPORTED", "spec.egress[0].to[2].domainNames"]],
+    );
     const peers = rules[0]!.peers.map((peer) =>
       peer.kind === "cidr" ? [formatCidr(peer.cidr), peer.except] : peer,
     );

@@ -124,8 +124,14 @@ function readPeer(peer: JsonReader, fields: readonly PeerField[]): readonly PodP
       return [{ kind: "nodes", selector: readSelector(peer.object(field)) }];
     case "networks":
       return readCidrs(peer, field).map((cidr) => ({ kind: "cidr", cidr, except: NONE }));
-    case "domainNames":
-      return [{ kind: "domainNames", names: peer.texts(field) }];
+    case "domainNames": {
+      const names = peer.texts(field);
+      if (names.length > 0) {
+        const message = "domain names are not supported: this peer matches nothing";
+        peer.warning("SLUICE_NOT_SUPPORTED", [field], message, "Write networks instead");
+      }
+      return [{ kind: "domainNames", names }];
+    }
     case undefined:
       return [unknown(peer)];
   }

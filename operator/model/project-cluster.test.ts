@@ -56,7 +56,7 @@ spec:
   priority: 1
   subject: {pods: {namespaceSelector: {}, podSelector: {matchLabels: {a: b}}}}
   ingress: [{name: i, action: Deny, from: [{namespaces: {}}], protocols: [{destinationNamedPort: http}]}]
-  egress: [{action: Accept, to: [{networks: [10.0.0.0/8]}, {nodes: {}}, {domainNames: [a.b]}], protocols: [{tcp: {destinationPort: {range: {start: 1, end: 2}}}}]}]`,
+  egress: [{action: Accept, to: [{networks: [10.0.0.0/8]}, {nodes: {}}], protocols: [{tcp: {destinationPort: {range: {start: 1, end: 2}}}}]}]`,
 };
 
 const KINDS = Object.keys(SAMPLES) as ClusterKind[];

@@ -15,7 +15,8 @@ export type ClusterKind = ClusterRecord["kind"];
 
 type Drafts = { readonly [K in ClusterKind]: Draft<Extract<ClusterRecord, { kind: K }>> };
 
-const PROJECTIONS: {
+/** Reads one object of Kubernetes' own kinds; the record is worth something only when no finding is an error. */
+export const CLUSTER_PROJECTIONS: {
   readonly [K in ClusterKind]: (manifest: unknown, projection: ClusterProjection) => Drafts[K];
 } = {
   Pod: projectPod,
@@ -47,7 +48,7 @@ export function projectClusterObject<K extends ClusterKind>(
   interner: Interner,
 ): ClusterAdmission<K> {
   const findings: Finding[] = [];
-  const draft = PROJECTIONS[kind](object, { findings, interner });
+  const draft = CLUSTER_PROJECTIONS[kind](object, { findings, interner });
   if (findings.length === 0) return { draft, problems: NO_PROBLEMS };
   const isRefused = findings.some(({ severity }) => severity === "error");
   const name = nameOf(draft);

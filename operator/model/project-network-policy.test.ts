@@ -151,9 +151,17 @@ describe("a NetworkPolicy", () => {
     const mode = (text: string) => policy("", `, annotations: {sluice.dev/mode: ${text}}`).mode;
     assert.equal(mode("audit"), "Audit");
     assert.equal(mode("enforce"), "Enforce");
-    assert.deepEqual(refused("", ", annotations: {sluice.dev/mode: Audit}"), [
-      'SLUICE_RULE metadata.annotations["sluice.dev/mode"]',
-    ]);
+  });
+
+  it("is enforced when its annotation says something else, with a warning", () => {
+    const { draft, problems } = project(
+      "{metadata: {name: a, annotations: {sluice.dev/mode: Audit}}, spec: {}}",
+    );
+    assert.equal(draft?.mode, "Enforce");
+    assert.deepEqual(
+      problems.map(({ severity, code, field }) => [severity, code, field]),
+      [["warning", "SLUICE_RULE", 'metadata.annotations["sluice.dev/mode"]']],
+    );
   });
 
   it("is refused for what the API server refuses", () => {

@@ -27,6 +27,11 @@ describe("a Node", () => {
         { family: 4, address: 0x0a4d000b, length: 32 },
         { family: 6, high: 0xfd77_0000_0000_0000n, low: 0x11n, length: 128 },
       ],
+      internalAddresses: [
+        { family: 4, address: 0x0a4d000b, length: 32 },
+        { family: 6, high: 0xfd77_0000_0000_0000n, low: 0x11n, length: 128 },
+      ],
+      createdAtMs: 0,
       podCidrs: [{ family: 4, address: 0x0af40000, length: 24 }],
       isLeaving: false,
     });
@@ -39,6 +44,8 @@ describe("a Node", () => {
       name: "node1",
       labels: {},
       addresses: [],
+      internalAddresses: [],
+      createdAtMs: 0,
       podCidrs: [],
       isLeaving: false,
     });
@@ -67,6 +74,21 @@ describe("a Node", () => {
       `{name: a}, spec: {taints: [{key: ${key}, effect: NoSchedule}]}`;
     assert.equal(isLeaving(tainted("ToBeDeletedByClusterAutoscaler")), true);
     assert.equal(isLeaving(tainted("node.kubernetes.io/unschedulable")), false);
+  });
+
+  it("tells by which addresses nodes reach it, and how old it is", () => {
+    const { admitted } = admitNode(`{name: a, creationTimestamp: "2026-01-01T00:00:00Z"},
+      status: {addresses: [
+        {type: ExternalIP, address: 192.0.2.7},
+        {type: InternalIP, address: "fd77::11"},
+        {type: InternalIP, address: 10.77.0.11}]}`);
+    assert.ok(admitted?.draft.kind === "Node");
+    const { internalAddresses, createdAtMs } = admitted.draft;
+    assert.deepEqual(internalAddresses.map(formatCidr), ["fd77::11/128", "10.77.0.11/32"]);
+    assert.equal(createdAtMs, Date.UTC(2026, 0, 1));
+    const bySeconds = admitNode("{name: a, creationTimestamp: {seconds: 1767225600}}").admitted;
+    assert.ok(bySeconds?.draft.kind === "Node");
+    assert.equal(bySeconds.draft.createdAtMs, createdAtMs);
   });
 
   it("has another digest when its pod CIDRs change", () => {

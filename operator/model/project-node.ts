@@ -6,7 +6,8 @@ import type { Draft, Projection } from "./projection.js";
 import type { Cidr, NodeRecord } from "./records.js";
 
 /** Types of `status.addresses` that hold addresses and not names. */
-const ADDRESS_TYPES: readonly unknown[] = ["InternalIP", "ExternalIP"];
+const INTERNAL = "InternalIP";
+const ADDRESS_TYPES: readonly unknown[] = [INTERNAL, "ExternalIP"];
 
 /**
  * Reads the labels, addresses and pod CIDRs of a Kubernetes Node. All else in it is left unread: the object
@@ -15,11 +16,14 @@ const ADDRESS_TYPES: readonly unknown[] = ["InternalIP", "ExternalIP"];
 export function projectNode(manifest: unknown, { findings }: Projection): Draft<NodeRecord> {
   const metadata = fieldOf(manifest, "metadata");
   const spec = fieldOf(manifest, "spec");
+  const listed = fieldOf(fieldOf(manifest, "status"), "addresses") ?? [];
   return {
     kind: "Node",
     name: fieldOf(metadata, "name") as string,
     labels: projectLabels(fieldOf(metadata, "labels") ?? {}, findings),
-    addresses: projectAddresses(fieldOf(fieldOf(manifest, "status"), "addresses") ?? [], findings),
+    addresses: projectAddresses(listed, ADDRESS_TYPES, findings),
+    internalAddresses: projectAddresses(listed, [INTERNAL], []),
+    createdAtMs: readTime(fieldOf(metadata, "creationTimestamp")),
     podCidrs: projectPodCidrs(spec, findings),
     isLeaving:
       (fieldOf(metadata, "deletionTimestamp") ?? undefined) !== undefined || isToBeDeleted(spec),
@@ -45,7 +49,19 @@ function projectLabels(labels: unknown, findings: Finding[]): Record<string, str
   );
 }
 
-function projectAddresses(listed: unknown, findings: Finding[]): readonly Cidr[] {
+/** @param value a text, or the seconds that the API server's messages hold */
+function readTime(value: unknown): number {
+  const seconds = fieldOf(value, "seconds");
+  if (typeof seconds === "number") return seconds * 1000;
+  const time = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(time) ? 0 : time;
+}
+
+function projectAddresses(
+  listed: unknown,
+  types: readonly unknown[],
+  findings: Finding[],
+): readonly Cidr[] {
   const path = ["status", "addresses"];
   if (!Array.isArray(listed)) {
     const message = `${quote(listed)} is no list`;
@@ -54,7 +70,7 @@ function projectAddresses(listed: unknown, findings: Finding[]): readonly Cidr[]
   }
   const addresses = new Map<string, Cidr>();
   for (const [index, entry] of (listed as readonly unknown[]).entries()) {
-    if (!ADDRESS_TYPES.includes(fieldOf(entry, "type"))) continue;
+    if (!types.includes(fieldOf(entry, "type"))) continue;
     const text = fieldOf(entry, "address");
     const cidr = readCidr(typeof text === "string" ? text : "", ANY_CIDR);
     if (isFault(cidr)) {

@@ -92,6 +92,16 @@ status:
     });
   });
 
+  it("knows the uid of a static pod from its mirror", () => {
+    const staticUid = (mirror: string, hash: string) =>
+      pod(
+        `annotations: {kubernetes.io/config.source: file, kubernetes.io/config.mirror: ${mirror}, kubernetes.io/config.hash: ${hash}}`,
+      ).staticUid;
+    assert.equal(staticUid("'5e1f'", "'5e1f'"), "5e1f");
+    assert.equal(staticUid("'5e1f'", "'5e20'"), undefined);
+    assert.equal(pod("annotations: {kubernetes.io/config.hash: '5e1f'}").staticUid, undefined);
+  });
+
   it("holds no address once it is completed, and keeps it while it terminates (N24)", () => {
     const addresses = "podIPs: [{ip: 10.0.0.1}]";
     for (const phase of ["Succeeded", "Failed"]) {

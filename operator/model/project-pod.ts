@@ -33,11 +33,13 @@ export function projectPod(
   const isCompleted = phase === "Succeeded" || phase === "Failed";
   const addresses = isCompleted ? NO_ADDRESS : readAddresses(status);
   const annotations = metadata.object("annotations");
+  const staticUid = readStaticUid(annotations);
   return {
     kind: "Pod",
     namespace,
     name,
     uid: metadata.text("uid") ?? "",
+    ...(staticUid !== undefined && { staticUid }),
     nodeName: nodeName && interner.text(nodeName),
     labels: readLabels(metadata, interner),
     ipv4: addresses.ipv4,
@@ -49,6 +51,12 @@ export function projectPod(
     egressBitsPerSecond: readBandwidth(annotations, "kubernetes.io/egress-bandwidth"),
     annotations: readAnnotations(metadata, interner),
   };
+}
+
+/** The kubelet writes both into a mirror, with one value: the uid that it gave the pod which it read from a file. */
+function readStaticUid(annotations: JsonReader): string | undefined {
+  const uid = annotations.text("kubernetes.io/config.mirror");
+  return uid && uid === annotations.text("kubernetes.io/config.hash") ? uid : undefined;
 }
 
 function readAddresses(status: JsonReader): AddressPair {

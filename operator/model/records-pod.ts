@@ -33,6 +33,8 @@ export interface PodRecord extends AddressPair {
   readonly origin: Origin;
   /** Differs when a pod was replaced by one of the same name. */
   readonly uid: string;
+  /** Of a static pod, as the runtime knows it: `uid` is that of the mirror, which the kubelet puts at the API server. */
+  readonly staticUid?: string;
   /** Undefined: not scheduled yet. */
   readonly nodeName: string | undefined;
   readonly labels: Labels;

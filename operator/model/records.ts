@@ -177,6 +177,10 @@ export interface NodeRecord {
   readonly origin: Origin;
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly Cidr[];
+  /** Those of them by which the nodes of the cluster reach it, in the order of the object. */
+  readonly internalAddresses: readonly Cidr[];
+  /** Milliseconds since the epoch; 0 when the object does not say. */
+  readonly createdAtMs: number;
   /** What its pods get their addresses from; empty: nothing assigned yet. */
   readonly podCidrs: readonly Cidr[];
   /** Being deleted, or marked by the cluster autoscaler: balancers shall send nothing new. */

@@ -202,6 +202,25 @@ export const families: readonly Family[] = [
     [],
     ({ status: { podNetwork } }) => (podNetwork === undefined ? [] : one(podNetwork.closedPods)),
   ),
+  gauge(
+    "pod_route_nodes",
+    "Other nodes whose pods are reached by routes of Sluice.",
+    ["mode"],
+    ({ status: { podNetwork } }) =>
+      podNetwork?.routing === undefined
+        ? []
+        : [[{ mode: podNetwork.routing.mode }, podNetwork.routing.nodes] as const],
+  ),
+  gauge("pod_routes", "Routes of Sluice in the kernel.", [], ({ status: { podNetwork } }) =>
+    podNetwork?.routing === undefined ? [] : one(podNetwork.routing.routes),
+  ),
+  gauge(
+    "pod_routes_failing",
+    "1 while routes are not as they should be.",
+    [],
+    ({ status: { podNetwork } }) =>
+      podNetwork?.routing === undefined ? [] : one(flag(podNetwork.routing.error !== undefined)),
+  ),
   gauge("pod_addresses_used", "Addresses in use of this node's podCIDRs.", ["family"], (snapshot) =>
     poolSums(snapshot, ({ used }) => used),
   ),
@@ -210,6 +229,21 @@ export const families: readonly Family[] = [
     "Addresses that this node's podCIDRs have for pods.",
     ["family"],
     (snapshot) => poolSums(snapshot, ({ capacity }) => capacity),
+  ),
+  gauge("pod_flows", "Flows of pods in their table.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.flows.entries),
+  ),
+  gauge("pod_flows_capacity", "Flows that it has room for.", [], ({ status: { podNetwork } }) =>
+    podNetwork === undefined ? [] : one(podNetwork.flows.capacity),
+  ),
+  counter(
+    "pod_flows",
+    "What became of flows; evicted are those that the full table forgot, at least.",
+    ["event"],
+    ({ status: { podNetwork } }) =>
+      Object.entries(podNetwork?.flows ?? {})
+        .filter(([name]) => name !== "entries" && name !== "capacity")
+        .map(([event, count]) => [{ event }, count] as const),
   ),
   ...twins(
     "pod_reason",

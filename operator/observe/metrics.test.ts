@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createFixtureEngine, podNetwork, rules, status } from "../../test/agent/fixture-engine.js";
+import { createFixtureEngine, rules, status } from "../../test/agent/fixture-engine.js";
+import { podNetwork } from "../../test/agent/fixture-pods.js";
 import { SluiceError } from "../errors.js";
 import { createMetrics } from "./metrics.js";
 
@@ -70,6 +71,13 @@ test("a pod network has its own, and without one there are none", async () => {
     ['sluice_pod_addresses_used{family="ipv4"}', 30],
     ['sluice_pod_addresses_capacity{family="ipv4"}', 253],
     ['sluice_pod_reason_packets_total{reason="flow"}', 5000],
+    ['sluice_pod_route_nodes{mode="vxlan"}', 2],
+    ["sluice_pod_routes", 7],
+    ["sluice_pod_routes_failing", 0],
+    ["sluice_pod_flows", 61_000],
+    ["sluice_pod_flows_capacity", 65_536],
+    ['sluice_pod_flows_total{event="expired"}', 130_000],
+    ['sluice_pod_flows_total{event="evicted"}', 9000],
   ] as const) {
     assert.equal(samples.get(series), value, series);
   }

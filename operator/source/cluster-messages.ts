@@ -1,5 +1,5 @@
 /** What the projections read of Kubernetes' own kinds, by the numbers of its `generated.proto`. */
-import { message, ObjectMeta } from "../kube/protobuf.js";
+import { AgedObjectMeta, message, ObjectMeta } from "../kube/protobuf.js";
 
 const ServicePort = message({
   name: [1, "text"],
@@ -96,7 +96,7 @@ export const Pod = message({
 
 /** core/v1; without the list of its images, which is the most of it */
 export const Node = message({
-  metadata: [1, ObjectMeta],
+  metadata: [1, AgedObjectMeta],
   spec: [
     2,
     message({

@@ -42,9 +42,12 @@ export class HeldRecords implements HeldObjects {
     this.#note(key, problems);
     if (draft === undefined) return undefined;
     const before = this.#records.get(key);
-    if (before !== undefined && isSameRecord(before, draft)) return undefined;
     const isPolicy = this.#kind === "NetworkPolicy" || this.#kind === "ClusterNetworkPolicy";
     const generation = isPolicy ? (object.metadata.generation ?? 0) : undefined;
+    // A new generation that means the same is told, too: reports say which one is in force.
+    const isNew =
+      before !== undefined && "generation" in before && before.generation !== generation;
+    if (before !== undefined && !isNew && isSameRecord(before, draft)) return undefined;
     const record = recordOf<ClusterRecord>(draft, origin, generation);
     this.#records.set(key, record);
     return { type: "upsert", record };

@@ -1,18 +1,26 @@
 import { setImmediate } from "node:timers/promises";
 import { type ManifestCode, manifestCodes, SluiceError } from "../errors.js";
-import { type Admission, admit, type ManifestDocument } from "../model/admit.js";
-import type { Kind } from "../model/identify.js";
+import {
+  type Admission,
+  admit,
+  type ClusterKinds,
+  type ManifestDocument,
+  qualifiedName,
+} from "../model/admit.js";
 import type { Problem } from "../model/records.js";
 import { expandList } from "./expand-list.js";
 import type { FileSignature } from "./manifest-file.js";
 import { parseManifestText, type TextDocument } from "./manifest-text.js";
+import type { SourceRecord } from "./source.js";
 
 /** An object that a file stands for: as it is written now, or as it was when it was last good. */
 export interface HeldObject {
-  readonly kind: Kind;
+  readonly kind: SourceRecord["kind"];
+  /** Missing for what has none. */
+  readonly namespace?: string;
   readonly name: string;
   readonly line: number;
-  readonly admitted: NonNullable<Admission["admitted"]>;
+  readonly admitted: NonNullable<Admission<SourceRecord>["admitted"]>;
 }
 
 /** What is known of one manifest file. */
@@ -24,6 +32,7 @@ export interface LoadedFile {
   readonly problems: readonly Problem[];
 }
 
+/** @param name with its namespace: `qualifiedName` */
 export function objectKey(kind: string, name: string): string {
   return `${kind}/${name}`;
 }
@@ -33,12 +42,15 @@ export function objectKey(kind: string, name: string): string {
  * `previous` had it: the whole file when its syntax is broken, else one object; and when there is a
  * document of which it cannot be told what it is, all objects that are missing now, for it may be
  * one of them.
+ *
+ * @param cluster Kubernetes' own kinds that are taken; without it the others are left alone
  */
 export async function loadText(
   path: string,
   text: string,
   previous: LoadedFile | undefined,
   nowMs: number,
+  cluster?: ClusterKinds,
 ): Promise<Pick<LoadedFile, "objects" | "problems">> {
   const { documents, faults } = parseManifestText(text);
   if (faults !== undefined) {
@@ -47,7 +59,7 @@ export async function loadText(
     );
     return { objects: previous?.objects ?? new Map(), problems };
   }
-  const load = new Load(path, previous, nowMs);
+  const load = new Load(path, previous, nowMs, cluster);
   for (const document of documents) {
     load.add(document);
     // A file of many large sets must not hold the event loop for all of them at once.
@@ -60,14 +72,21 @@ class Load {
   readonly #path: string;
   readonly #previous: LoadedFile | undefined;
   readonly #nowMs: number;
+  readonly #cluster: ClusterKinds | undefined;
   readonly #objects = new Map<string, HeldObject>();
   readonly #problems: Problem[] = [];
   #hasUnknown = false;
 
-  constructor(path: string, previous: LoadedFile | undefined, nowMs: number) {
+  constructor(
+    path: string,
+    previous: LoadedFile | undefined,
+    nowMs: number,
+    cluster: ClusterKinds | undefined,
+  ) {
     this.#path = path;
     this.#previous = previous;
     this.#nowMs = nowMs;
+    this.#cluster = cluster;
   }
 
   add(document: TextDocument): void {
@@ -92,12 +111,12 @@ class Load {
   }
 
   #admit(document: ManifestDocument): void {
-    const { identity, admitted, problems } = admit(document, this.#nowMs);
+    const { identity, admitted, problems } = admit(document, this.#nowMs, this.#cluster);
     this.#problems.push(...problems);
     if (identity.type === "unknown") this.#hasUnknown = true;
     if (identity.type !== "known") return;
-    const { kind, name } = identity;
-    const key = objectKey(kind, name);
+    const { type: _, ...identified } = identity;
+    const key = objectKey(identity.kind, qualifiedName(identity));
     const line = document.origin.line ?? 1;
     const first = this.#objects.get(key);
     if (first !== undefined) {
@@ -105,7 +124,7 @@ class Load {
       return;
     }
     const held =
-      admitted === undefined ? this.#previous?.objects.get(key) : { kind, name, line, admitted };
+      admitted === undefined ? this.#previous?.objects.get(key) : { ...identified, line, admitted };
     if (held !== undefined) this.#objects.set(key, held);
   }
 
@@ -148,7 +167,7 @@ export function duplicateProblem(
   first: HeldObject,
   firstPath: string,
 ): Problem {
-  const { kind, name } = first;
+  const { kind } = first;
   const place = `${firstPath}:${first.line}`;
   return {
     ...fileProblem(
@@ -158,6 +177,6 @@ export function duplicateProblem(
       { line },
     ),
     kind,
-    name,
+    name: qualifiedName(first),
   };
 }

@@ -1,6 +1,9 @@
 import { sep } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
-import type { ObjectRecord, Problem } from "../model/records.js";
+import type { ClusterKinds } from "../model/admit.js";
+import { Interner } from "../model/interner.js";
+import type { ClusterKind } from "../model/project-cluster.js";
+import type { Problem } from "../model/records.js";
 import type { SourceState } from "../model/source-state.js";
 import { compareBytes, type FolderScan, scanFolder } from "./folder-scan.js";
 import { fileProblem, type LoadedFile, loadText, problemOfError } from "./loaded-file.js";
@@ -17,6 +20,8 @@ export interface ManifestFolderOptions {
   readonly rescanMs?: number;
   /** A larger file is refused. Default 64 MiB. */
   readonly fileLimitBytes?: number;
+  /** Kubernetes' own kinds that are taken besides Nodes. Default: none. */
+  readonly clusterKinds?: readonly ClusterKind[];
 }
 
 /** A file that never gets quiet is read all the same after this many settling times. */
@@ -32,6 +37,7 @@ export class ManifestFolder implements Source {
   readonly #settleMs: number;
   readonly #rescanMs: number;
   readonly #fileLimitBytes: number;
+  readonly #cluster: ClusterKinds;
   readonly #table = new ObjectTable();
   #files: ReadonlyMap<string, LoadedFile> = new Map();
   /** When a file was first seen changing, by path. */
@@ -40,7 +46,7 @@ export class ManifestFolder implements Source {
   #problems = "[]";
   #watchFault: Problem | undefined;
   #watcher: FSWatcher | undefined;
-  #sink: Sink<ObjectRecord> = () => {};
+  #sink: Sink = () => {};
   /** Identity of the folder that the watcher watches. */
   #watched: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -56,10 +62,11 @@ export class ManifestFolder implements Source {
     this.#settleMs = options.settleMs ?? 100;
     this.#rescanMs = options.rescanMs ?? 30_000;
     this.#fileLimitBytes = options.fileLimitBytes ?? 64 << 20;
+    this.#cluster = { kinds: options.clusterKinds ?? [], interner: new Interner() };
   }
 
   /** @throws SluiceError `SLUICE_FOLDER_UNREADABLE` */
-  async start(sink: Sink<ObjectRecord>): Promise<void> {
+  async start(sink: Sink): Promise<void> {
     this.#sink = sink;
     const scan = await scanFolder(this.#folder);
     const cause = scan.failures.get(this.#folder);
@@ -199,7 +206,7 @@ export class ManifestFolder implements Source {
   async #read(path: string, known: LoadedFile | undefined): Promise<LoadedFile> {
     try {
       const { text, signature, modifiedMs } = await readManifestFile(path, this.#fileLimitBytes);
-      const loaded = await loadText(path, text, known, Date.now());
+      const loaded = await loadText(path, text, known, Date.now(), this.#cluster);
       // Two writes within one tick of the file system's clock can leave the same signature.
       return this.#isFresh(modifiedMs) ? loaded : { ...loaded, signature };
     } catch (error) {

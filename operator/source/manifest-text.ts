@@ -77,13 +77,19 @@ function parseJson(text: string): unknown {
 }
 
 function jsonDocument(text: string, value: unknown): TextDocument {
+  /* A list of a thousand objects asks for a thousand lines. */
+  let located: { readonly document: Document; readonly lines: LineCounter } | undefined;
+  const locate = () => {
+    const lines = new LineCounter();
+    located ??= { document: parseDocument(text, { ...OPTIONS, lineCounter: lines }), lines };
+    return located;
+  };
   return {
     line: 1,
     read: () => value,
     lineOf: (path) => {
       if (text.length > LONGEST_LOCATED_JSON) return undefined;
-      const lines = new LineCounter();
-      const document = parseDocument(text, { ...OPTIONS, lineCounter: lines });
+      const { document, lines } = locate();
       return lineOfNode(document, path, [], (offset) => lines.linePos(offset).line);
     },
   };

@@ -1,14 +1,31 @@
-import type { Kind } from "../model/identify.js";
 import { recordOf } from "../model/projection.js";
-import type { ObjectRecord, Origin, Problem } from "../model/records.js";
+import type { Origin, Problem } from "../model/records.js";
 import { duplicateProblem, type HeldObject, type LoadedFile, objectKey } from "./loaded-file.js";
-import type { ObjectEvent } from "./source.js";
+import type { ObjectEvent, SourceRecord } from "./source.js";
 
 /** What policies refer to comes before them, and goes after them. */
-const KIND_ORDER: readonly Kind[] = ["Node", "XdpCidrSet", "XdpPolicy"];
+const KIND_ORDER: readonly SourceRecord["kind"][] = [
+  "Namespace",
+  "Node",
+  "Pod",
+  "Service",
+  "EndpointSlice",
+  "XdpCidrSet",
+  "XdpPolicy",
+  "NetworkPolicy",
+  "ClusterNetworkPolicy",
+];
+/** Kinds whose records count the changes of an object. */
+const WITH_GENERATION: ReadonlySet<string> = new Set([
+  "XdpCidrSet",
+  "XdpPolicy",
+  "NetworkPolicy",
+  "ClusterNetworkPolicy",
+] satisfies SourceRecord["kind"][]);
 
 interface InForce {
-  readonly kind: Kind;
+  readonly kind: SourceRecord["kind"];
+  readonly namespace?: string;
   readonly name: string;
   readonly digest: string;
   readonly generation: number;
@@ -32,7 +49,7 @@ export class ObjectTable {
    * @param files in the order of their paths: of two objects of one kind and name the first counts
    */
   update(files: ReadonlyMap<string, LoadedFile>): {
-    readonly events: readonly ObjectEvent<ObjectRecord>[];
+    readonly events: readonly ObjectEvent[];
     readonly problems: readonly Problem[];
   } {
     const wanted = new Map<string, Placed>();
@@ -57,7 +74,14 @@ export class ObjectTable {
           .toSorted((a, b) => rank(a.kind) - rank(b.kind))
           .map((record) => ({ type: "upsert", record }) as const),
         ...gone
-          .map(([, { kind, name }]) => ({ type: "delete", kind, name }) as const)
+          .map(([, { kind, namespace, name }]) => {
+            return {
+              type: "delete",
+              kind,
+              ...(namespace !== undefined && { namespace }),
+              name,
+            } as const;
+          })
           .toSorted((a, b) => rank(b.kind) - rank(a.kind)),
       ],
       problems: problems.map((problem) => this.#withKept(problem)),
@@ -65,17 +89,19 @@ export class ObjectTable {
   }
 
   /** The record to tell, when the object is new, means something new, or moved to another file. */
-  #upsert(key: string, { held, source }: Placed): ObjectRecord | undefined {
-    const { kind, name, line, admitted } = held;
+  #upsert(key: string, { held, source }: Placed): SourceRecord | undefined {
+    const { kind, namespace, name, line, admitted } = held;
     const before = this.#inForce.get(key);
     if (before?.digest === admitted.digest && before.source === source) return undefined;
     const last = this.#generations.get(key) ?? 0;
     const generation = before?.digest === admitted.digest ? last : last + 1;
     this.#generations.set(key, generation);
-    this.#inForce.set(key, { kind, name, digest: admitted.digest, generation, source });
+    const { digest, draft } = admitted;
+    const scope = namespace !== undefined && { namespace };
+    this.#inForce.set(key, { kind, ...scope, name, digest, generation, source });
     const origin: Origin = { source, line };
-    const { draft } = admitted;
-    return recordOf<ObjectRecord>(draft, origin, draft.kind === "Node" ? undefined : generation);
+    const counted = WITH_GENERATION.has(kind) ? generation : undefined;
+    return recordOf<SourceRecord>(draft, origin, counted);
   }
 
   #withKept(problem: Problem): Problem {
@@ -87,6 +113,6 @@ export class ObjectTable {
   }
 }
 
-function rank(kind: Kind): number {
+function rank(kind: SourceRecord["kind"]): number {
   return KIND_ORDER.indexOf(kind);
 }

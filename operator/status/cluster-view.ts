@@ -1,13 +1,23 @@
 import { isDeepStrictEqual } from "node:util";
 import type { KubeObject } from "../kube/object.js";
 import type { Problem } from "../model/records.js";
+import type { Condition } from "./condition.js";
 import { type ObjectFacts, type ObjectStatus, readFacts } from "./object-facts.js";
+import {
+  isPodPolicyKind,
+  type PodPolicyFacts,
+  type PodPolicyKey,
+  podPolicyKey,
+  type PodPolicyKind,
+  readPodPolicyFacts,
+} from "./pod-policy-facts.js";
 
 type Labels = Readonly<Record<string, string>>;
 
 /** Told of what changed, after it did. */
 export interface ClusterListener {
   object(key: ObjectKey): void;
+  podPolicy(key: PodPolicyKey): void;
   /** Undefined: the node was not there before, or is not there now. */
   node(name: string, before: Labels | undefined, after: Labels | undefined): void;
   synced(): void;
@@ -30,6 +40,7 @@ function isReported(kind: string): kind is ObjectFacts["kind"] {
  */
 export class ClusterView {
   readonly #objects = new Map<ObjectKey, ObjectFacts>();
+  readonly #podPolicies = new Map<PodPolicyKey, PodPolicyFacts>();
   readonly #nodes = new Map<string, Labels>();
   #isSynced = false;
   #listener: ClusterListener | undefined;
@@ -46,16 +57,28 @@ export class ClusterView {
     return this.#objects;
   }
 
+  /** Empty without a pod network. */
+  get podPolicies(): ReadonlyMap<PodPolicyKey, PodPolicyFacts> {
+    return this.#podPolicies;
+  }
+
   /**
    * @param object as the API server gave it; it is not kept
    * @param problems what admission found in this generation
    */
   upsert(kind: string, object: KubeObject, problems: readonly Problem[]): void {
     if (kind === "Node") this.#upsertNode(object);
+    else if (isPodPolicyKind(kind)) this.#upsertPodPolicy(kind, object, problems);
     else if (isReported(kind)) this.#upsertObject(kind, object, problems);
   }
 
+  /** @param name of what has a namespace `NAMESPACE/NAME` */
   remove(kind: string, name: string): void {
+    if (isPodPolicyKind(kind)) {
+      const key = podPolicyKey(kind, name);
+      if (this.#podPolicies.delete(key)) this.#listener?.podPolicy(key);
+      return;
+    }
     if (kind === "Node") {
       const before = this.#nodes.get(name);
       if (this.#nodes.delete(name)) this.#listener?.node(name, before, undefined);
@@ -71,8 +94,20 @@ export class ClusterView {
     const held =
       kind === "Node"
         ? [...this.#nodes.keys()]
-        : [...this.#objects.values()].flatMap((facts) => (facts.kind === kind ? facts.name : []));
+        : isPodPolicyKind(kind)
+          ? [...this.#podPolicies.values()].flatMap((facts) =>
+              facts.kind === kind ? pathOf(facts) : [],
+            )
+          : [...this.#objects.values()].flatMap((facts) => (facts.kind === kind ? facts.name : []));
     for (const name of held) if (!names.has(name)) this.remove(kind, name);
+  }
+
+  #upsertPodPolicy(kind: PodPolicyKind, object: KubeObject, problems: readonly Problem[]): void {
+    const facts = readPodPolicyFacts(kind, object, problems);
+    const key = podPolicyKey(kind, pathOf(facts));
+    const before = this.#podPolicies.get(key);
+    this.#podPolicies.set(key, facts);
+    if (!isDeepStrictEqual(before, facts)) this.#listener?.podPolicy(key);
   }
 
   #upsertNode({ metadata }: KubeObject): void {
@@ -111,6 +146,12 @@ export class ClusterView {
     if (facts?.uid === uid) this.#objects.set(key, { ...facts, status });
   }
 
+  /** As `setStatus`. */
+  setPodPolicyCondition(key: PodPolicyKey, uid: string, condition: Condition): void {
+    const facts = this.#podPolicies.get(key);
+    if (facts?.uid === uid) this.#podPolicies.set(key, { ...facts, condition });
+  }
+
   /** One listener at a time; returns how to stop. */
   listen(listener: ClusterListener): () => void {
     this.#listener = listener;
@@ -118,4 +159,8 @@ export class ClusterView {
       if (this.#listener === listener) this.#listener = undefined;
     };
   }
+}
+
+function pathOf({ namespace, name }: PodPolicyFacts): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
 }

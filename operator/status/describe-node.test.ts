@@ -19,7 +19,7 @@ const facts: NodeFacts = {
 const nowMs = Date.UTC(2026, 0, 1);
 
 function said(changes: Partial<EngineStatus> = {}, before?: NodeStatus, atMs = nowMs): NodeStatus {
-  return describeNode({ ...fixture, ...changes }, facts, before, atMs);
+  return describeNode({ ...fixture, ...changes }, undefined, facts, before, atMs);
 }
 
 function policy(changes: Partial<PolicyState>): readonly PolicyState[] {

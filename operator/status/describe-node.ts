@@ -1,11 +1,13 @@
-import type { EngineStatus, InterfaceState, TableState } from "../api/engine.js";
-import { manifestCodes } from "../errors.js";
+import type { EngineStatus, InterfaceState, PodPolicyState, TableState } from "../api/engine.js";
 import type { NodeDatapathManifest } from "../model/generated/node-datapath.js";
 import { toConditions } from "./condition.js";
+import { describePodPolicies } from "./describe-pod-policies.js";
 import { describePolicy } from "./describe-policy.js";
 import { limitList, type Limited } from "./limit-list.js";
+import { podsFinding } from "./pods-ready.js";
 import { readyFinding } from "./ready.js";
 import { shorten } from "./shorten.js";
+import { isToldElsewhere } from "./told-elsewhere.js";
 
 /** What a NodeDatapath tells of its node. */
 export type NodeStatus = NonNullable<NodeDatapathManifest["status"]>;
@@ -40,10 +42,12 @@ const modes = { native: "Native", generic: "Generic", offload: "Offload", none: 
  * What the NodeDatapath of a node says. It has no packet counters, and table use only coarsely: it must change with
  * the node's state and not with its traffic.
  *
+ * @param podPolicies undefined without a pod network
  * @param before what it said last; times of conditions and small changes of table use are kept from it
  */
 export function describeNode(
   status: EngineStatus,
+  podPolicies: readonly PodPolicyState[] | undefined,
   facts: NodeFacts,
   before: NodeStatus | undefined,
   nowMs: number,
@@ -67,15 +71,22 @@ export function describeNode(
     ),
     failures: limitList(describeFailures(status), most.failures),
   };
+  const pods = podPolicies && describePodPolicies(podPolicies);
   const omitted = Object.fromEntries(
-    Object.entries<Limited<unknown>>(lists)
+    Object.entries<Pick<Limited<unknown>, "omitted">>({
+      ...lists,
+      ...(pods && { podPolicies: pods }),
+    })
       .filter(([, { omitted }]) => omitted > 0)
       .map(([name, { omitted }]) => [name, omitted]),
   );
   const attached = status.interfaces.filter((entry) => entry.attached).length;
   return {
     conditions: toConditions(
-      [readyFinding(status, lists.policies.entries)],
+      [
+        readyFinding(status, lists.policies.entries, pods?.status.entries),
+        ...(status.podNetwork === undefined ? [] : [podsFinding(status.podNetwork, nowMs)]),
+      ],
       before?.conditions ?? [],
       nowMs,
     ),
@@ -88,6 +99,7 @@ export function describeNode(
     features: lists.features.entries,
     tables: lists.tables.entries,
     policies: lists.policies.entries,
+    ...(pods !== undefined && { podPolicies: pods.status }),
     failures: lists.failures.entries,
     ...(Object.keys(omitted).length > 0 && { omitted }),
   };
@@ -149,20 +161,6 @@ function describeTable(
   const hasMoved = Math.abs(used - told.used) / capacity >= STEP;
   return hasMoved || isNear(used) !== isNear(told.used) ? now : told;
 }
-
-/**
- * Errors that are told elsewhere, once for all nodes, which would only make every node write: an object that does not
- * validate says so in its own status, and an API server that was away needs no report of it.
- */
-function isToldElsewhere(code: string): boolean {
-  if (Object.hasOwn(manifestCodes, code)) return true;
-  return code.startsWith("SLUICE_KUBE_") && !lastingKubeCodes.has(code);
-}
-
-const lastingKubeCodes: ReadonlySet<string> = new Set([
-  "SLUICE_KUBE_FORBIDDEN",
-  "SLUICE_KUBE_NOT_FOUND",
-]);
 
 function describeFailures({ problems, applyError }: EngineStatus): Entry<"failures">[] {
   const own = problems.filter(

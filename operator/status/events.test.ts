@@ -124,3 +124,20 @@ test("a server that takes none costs one line in the log, and the caller nothing
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? "", /events are dropped/);
 });
+
+test("an event of an object in a namespace is in that namespace, also when it is counted", async () => {
+  const { client, recorder } = createRecorder();
+  const object = { apiVersion: "v1", kind: "Pod", namespace: "web", name: "a", uid: "1" };
+  const closed = { object, type: "Warning", reason: "NetworkClosed", message: "closed" } as const;
+  recorder.emit(closed);
+  await settle();
+  recorder.emit(closed);
+  recorder.emit({ ...closed, object: { ...object, namespace: "other" } });
+  await settle();
+  const paths = client.requests.map(({ method, path }) => `${method} ${path}`);
+  assert.equal(paths[0], "POST /api/v1/namespaces/web/events");
+  assert.match(paths[1] ?? "", /^PATCH \/api\/v1\/namespaces\/web\/events\/a\.[0-9a-f]{16}$/);
+  assert.equal(paths[2], "POST /api/v1/namespaces/other/events");
+  const body = client.requests[0]?.body as { metadata: { namespace: string } } | undefined;
+  assert.equal(body?.metadata.namespace, "web");
+});

@@ -11,6 +11,8 @@ import { TokenBucket } from "./token-bucket.js";
 export interface EventObject {
   readonly apiVersion: string;
   readonly kind: string;
+  /** Missing for what has none. */
+  readonly namespace?: string;
   readonly name: string;
   readonly uid: string;
 }
@@ -33,9 +35,8 @@ export interface EventRecorderOptions {
   readonly log: pino.Logger;
 }
 
-/** Events of cluster-scoped objects live here, as kubectl describe expects. */
-const NAMESPACE = "default";
-const PATH = `/api/v1/namespaces/${NAMESPACE}/events`;
+/** Events of cluster-scoped objects live here, as kubectl describe expects; others with their object. */
+const DEFAULT_NAMESPACE = "default";
 /** The same occurrence within this time is counted on its Event. */
 const SAME_WITHIN_MS = 600_000;
 /** As client-go's spam filter: per object 25 at once, then one in 5 minutes. */
@@ -109,24 +110,25 @@ export class EventRecorder {
     const nowMs = clock.wallMs();
     if (known !== undefined) {
       const again = { ...known, count: known.count + 1, lastAtMs: clock.monotonicMs() };
-      const isThere = await this.#count(again, nowMs);
+      const isThere = await this.#count(occurrence.object, again, nowMs);
       if (isThere) {
         this.#known.set(key, again);
         return;
       }
     }
     const name = `${occurrence.object.name.slice(0, 230)}.${randomBytes(8).toString("hex")}`;
-    await client.call({ method: "POST", path: PATH, body: this.#body(name, occurrence, nowMs) });
+    const body = this.#body(name, occurrence, nowMs);
+    await client.call({ method: "POST", path: pathOf(occurrence.object), body });
     const at = clock.monotonicMs();
     this.#known.set(key, { name, firstAtMs: at, lastAtMs: at, count: 1 });
   }
 
   /** @returns false when the Event is gone: the server keeps them for an hour */
-  async #count({ name, count }: Known, nowMs: number): Promise<boolean> {
+  async #count(object: EventObject, { name, count }: Known, nowMs: number): Promise<boolean> {
     try {
       await this.#options.client.call({
         method: "PATCH",
-        path: `${PATH}/${name}`,
+        path: `${pathOf(object)}/${name}`,
         contentType: patchTypes.merge,
         body: { count, lastTimestamp: toSeconds(nowMs) },
       });
@@ -142,7 +144,7 @@ export class EventRecorder {
     return {
       apiVersion: "v1",
       kind: "Event",
-      metadata: { name, namespace: NAMESPACE },
+      metadata: { name, namespace: object.namespace ?? DEFAULT_NAMESPACE },
       involvedObject: object,
       type,
       reason,
@@ -156,8 +158,8 @@ export class EventRecorder {
     };
   }
 
-  #bucketOf({ kind, uid, name }: EventObject): TokenBucket {
-    const key = `${kind}\0${name}\0${uid}`;
+  #bucketOf({ kind, uid, namespace, name }: EventObject): TokenBucket {
+    const key = [kind, namespace, name, uid].join("\0");
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
       bucket = new TokenBucket(PER_OBJECT.burst, PER_OBJECT.intervalMs, this.#options.clock);
@@ -184,5 +186,10 @@ export class EventRecorder {
 }
 
 function keyOf({ object, type, reason, message }: Occurrence): string {
-  return [object.kind, object.name, object.uid, type, reason, message].join("\0");
+  const { kind, namespace, name, uid } = object;
+  return [kind, namespace, name, uid, type, reason, message].join("\0");
+}
+
+function pathOf({ namespace = DEFAULT_NAMESPACE }: EventObject): string {
+  return `/api/v1/namespaces/${namespace}/events`;
 }

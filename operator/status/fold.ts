@@ -101,7 +101,8 @@ function acceptedFinding({ problems }: PolicyFacts | SetFacts): Finding {
   return { type, status: "True", reason: "Valid", message };
 }
 
-function listProblems(problems: readonly Problem[]): string {
+/** The first of them, and how many there are. */
+export function listProblems(problems: readonly Problem[]): string {
   const [first] = problems;
   if (first === undefined) return "";
   const where = first.field === undefined ? "" : `${first.field}: `;

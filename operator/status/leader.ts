@@ -14,6 +14,8 @@ import type { ObjectFacts, ObjectStatus } from "./object-facts.js";
 import { objectOccurrences } from "./object-transitions.js";
 import { OrphanSweep } from "./orphans.js";
 import { PacedQueue } from "./paced-queue.js";
+import type { PodPolicyKey } from "./pod-policy-facts.js";
+import { PodPolicyLeader } from "./pod-policy-leader.js";
 
 export const LEADER_FIELD_MANAGER = "sluice-leader";
 export const NODE_DATAPATHS_PATH = "/apis/sluice.dev/v1alpha1/nodedatapaths";
@@ -44,6 +46,7 @@ class Leader implements ClusterListener {
   readonly #options: LeaderOptions;
   readonly #views = new NodeViews();
   readonly #queue: PacedQueue;
+  readonly #podPolicies: PodPolicyLeader;
   readonly #orphans: OrphanSweep;
   #end: readonly (() => unknown)[] = [];
   #areNodesSynced = false;
@@ -59,6 +62,11 @@ class Leader implements ClusterListener {
       soonMs: 2000,
       run: (key) => this.#write(key as ObjectKey),
       onFailure: (key, error) => log.warn({ err: error }, `${key}: status not written; retrying`),
+    });
+    this.#podPolicies = new PodPolicyLeader({
+      ...options,
+      views: this.#views,
+      fieldManager: LEADER_FIELD_MANAGER,
     });
     this.#orphans = new OrphanSweep({ client, clock, log, nodes: cluster.nodes });
   }
@@ -80,6 +88,11 @@ class Leader implements ClusterListener {
     this.#isClosed = true;
     for (const end of this.#end) end();
     void this.#queue.close();
+    this.#podPolicies.close();
+  }
+
+  podPolicy(key: PodPolicyKey): void {
+    if (this.#isReady) this.#podPolicies.mark(key);
   }
 
   object(key: ObjectKey): void {
@@ -94,6 +107,9 @@ class Leader implements ClusterListener {
       if (isConcerned(facts, before, after)) this.#mark(facts);
       else if (facts.kind === "XdpCidrSet" && view?.sets.has(facts.name)) this.#mark(facts);
     }
+    // One that comes or goes counts as much as it has to say.
+    if ((before === undefined) === (after === undefined)) return;
+    for (const key of view?.podPolicies.keys() ?? []) this.podPolicy(key);
   }
 
   synced(): void {
@@ -107,6 +123,7 @@ class Leader implements ClusterListener {
 
   #markAll(): void {
     for (const facts of this.#options.cluster.objects.values()) this.#mark(facts);
+    if (this.#isReady) this.#podPolicies.markAll();
   }
 
   #mark(facts: ObjectFacts): void {
@@ -149,6 +166,7 @@ class Leader implements ClusterListener {
     }
     for (const name of changedNames(before?.policies, after?.policies)) mark("XdpPolicy", name);
     for (const name of changedNames(before?.sets, after?.sets)) mark("XdpCidrSet", name);
+    for (const key of changedNames(before?.podPolicies, after?.podPolicies)) this.podPolicy(key);
   }
 
   async #write(key: ObjectKey): Promise<boolean> {

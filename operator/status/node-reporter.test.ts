@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import pino from "pino";
 import { status as fixture } from "../../test/agent/fixture-engine.js";
+import { podNetwork, podPolicies } from "../../test/agent/fixture-pods.js";
 import { ManualClock } from "../../test/status/manual-clock.js";
-import type { EngineStatus } from "../api/engine.js";
+import type { EngineStatus, PodPolicyState } from "../api/engine.js";
 import { SluiceError } from "../errors.js";
 import type { NodeStatus } from "./describe-node.js";
 import type { Occurrence } from "./events.js";
@@ -13,13 +14,16 @@ async function report(before?: NodeStatus | Error, state: EngineStatus | Error =
   const clock = new ManualClock();
   const updates: NodeStatus[] = [];
   const events: Occurrence[] = [];
-  const engine = { state };
+  const engine: { state: EngineStatus | Error; podPolicies?: readonly PodPolicyState[] } = {
+    state,
+  };
   const reporter = new NodeReporter({
     engine: {
       status: () => {
         if (engine.state instanceof Error) throw engine.state;
         return engine.state;
       },
+      podPolicies: () => engine.podPolicies,
     },
     node: "node1",
     facts: () => ({ kernelVersion: "6.12.1", features: [] }),
@@ -127,6 +131,44 @@ describe("the reporter of a node", () => {
     engine.state = fixture;
     await clock.advance(2000);
     assert.equal(updates.length, 2);
+    reporter.close();
+  });
+
+  it("tells numbers of pods once a minute at most, what fails at once", async () => {
+    const { clock, engine, reporter, updates } = await report();
+    const [refused, enforcing] = podPolicies as readonly [PodPolicyState, PodPolicyState];
+    const at = async (waitMs: number, ...policies: readonly PodPolicyState[]) => {
+      engine.podPolicies = policies;
+      await clock.advance(waitMs);
+      return updates.at(-1)?.podPolicies?.entries?.map(({ name, pods }) => `${name} ${pods}`);
+    };
+    const withPods = (count: number) => ({
+      ...enforcing,
+      pods: Array.from({ length: count }, (_, index) => `web/p${index}`),
+    });
+    assert.deepEqual(await at(2000, withPods(1)), ["web/allow-client 1"]);
+    assert.deepEqual(await at(2000, withPods(2)), ["web/allow-client 2"]);
+    assert.deepEqual(await at(50_000, withPods(3)), ["web/allow-client 2"]);
+    assert.deepEqual(await at(2000, withPods(3), refused), ["web/allow-client 3", "baseline 1"]);
+    assert.deepEqual(await at(2000, withPods(4), refused), ["web/allow-client 3", "baseline 1"]);
+    assert.deepEqual(await at(60_000, withPods(4), refused), ["web/allow-client 4", "baseline 1"]);
+    reporter.close();
+  });
+
+  it("tells a pod of its lack of a network", async () => {
+    const { clock, engine, reporter, told } = await report();
+    const since = new Date(clock.wallMs()).toISOString();
+    const [closed] = podNetwork.podProblems;
+    engine.state = {
+      ...fixture,
+      podNetwork: { ...podNetwork, podProblems: [{ ...closed!, since }] },
+    };
+    await clock.advance(10_000);
+    assert.deepEqual(told(), []);
+    await clock.advance(10_000);
+    assert.deepEqual(told(), [
+      ["Warning", "NetworkClosed", "its policies are not in the kernel yet"],
+    ]);
     reporter.close();
   });
 });

@@ -1,4 +1,6 @@
 import type { NodeDatapathManifest } from "../model/generated/node-datapath.js";
+import type { PodPolicyKey } from "./pod-policy-facts.js";
+import { type PodPolicyOnNode, projectPodPolicies } from "./pod-policy-view.js";
 import { shorten } from "./shorten.js";
 
 type Status = NonNullable<NodeDatapathManifest["status"]>;
@@ -24,6 +26,7 @@ export interface SetFailure {
 export interface NodeView {
   readonly policies: ReadonlyMap<string, PolicyOnNode>;
   readonly sets: ReadonlyMap<string, SetFailure>;
+  readonly podPolicies: ReadonlyMap<PodPolicyKey, PodPolicyOnNode>;
 }
 
 /**
@@ -50,11 +53,17 @@ export class NodeViews {
   set(node: string, status: Status | undefined): void {
     const policies = (status?.policies ?? []).map(projectPolicy);
     const sets = (status?.failures ?? []).flatMap(projectSet);
-    const text = JSON.stringify([policies, sets]);
+    const podPolicies = projectPodPolicies(status);
+    const text = JSON.stringify([policies, sets, podPolicies]);
     if (this.#ofNode.get(node)?.text === text) return;
     let shared = this.#byText.get(text);
     if (shared === undefined) {
-      shared = { view: { policies: new Map(policies), sets: new Map(sets) }, text, uses: 0 };
+      const view = {
+        policies: new Map(policies),
+        sets: new Map(sets),
+        podPolicies: new Map(podPolicies),
+      };
+      shared = { view, text, uses: 0 };
       this.#byText.set(text, shared);
     }
     shared.uses += 1;
@@ -100,10 +109,10 @@ function projectSet(failure: NonNullable<Status["failures"]>[number]): [string, 
 }
 
 /** Names whose entries differ between two views of one node. */
-export function changedNames<Value>(
-  before: ReadonlyMap<string, Value> | undefined,
-  after: ReadonlyMap<string, Value> | undefined,
-): readonly string[] {
+export function changedNames<Value, Name extends string = string>(
+  before: ReadonlyMap<Name, Value> | undefined,
+  after: ReadonlyMap<Name, Value> | undefined,
+): readonly Name[] {
   if (before === after) return [];
   const names = new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])]);
   return [...names].filter(

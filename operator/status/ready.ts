@@ -2,12 +2,18 @@ import type { EngineStatus } from "../api/engine.js";
 import type { NodeDatapathManifest } from "../model/generated/node-datapath.js";
 import type { Finding } from "./condition.js";
 
-type Policies = NonNullable<NonNullable<NodeDatapathManifest["status"]>["policies"]>;
+type Status = NonNullable<NodeDatapathManifest["status"]>;
+type Policies = NonNullable<Status["policies"]>;
+type PodPolicies = NonNullable<NonNullable<Status["podPolicies"]>["entries"]>;
 
 const failing: ReadonlySet<string> = new Set(["Refused", "RolledBack", "Failing"]);
 
 /** Whether a node enforces what it should: the condition `Ready` of its NodeDatapath. */
-export function readyFinding(status: EngineStatus, policies: Policies): Finding {
+export function readyFinding(
+  status: EngineStatus,
+  policies: Policies,
+  podPolicies: PodPolicies = [],
+): Finding {
   const { inSync, applyError, interfaces } = status;
   const no = (reason: string, message: string): Finding => ({
     type: "Ready",
@@ -23,7 +29,7 @@ export function readyFinding(status: EngineStatus, policies: Policies): Finding 
     const why = `${first?.name}: ${first?.message ?? "no program is attached"}`;
     return no("NotAttached", `${count(dark.length, "interface")} not judged; ${why}`);
   }
-  const bad = policies.filter(({ state }) => failing.has(state));
+  const bad = [...policies, ...podPolicies].filter(({ state }) => failing.has(state));
   if (bad.length > 0) {
     const names = bad.map(({ name }) => name).join(", ");
     return no(

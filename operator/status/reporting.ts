@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import type { Engine } from "../api/engine.js";
 import type { KubeClient } from "../kube/client.js";
 import { Reflector } from "../kube/reflector.js";
 import { type Clock, systemClock } from "./clock.js";
@@ -9,14 +8,14 @@ import type { NodeFacts } from "./describe-node.js";
 import { EventRecorder } from "./events.js";
 import { leadCluster, type WatchObjects } from "./leader.js";
 import { LeaseCandidate } from "./lease.js";
-import { NodeReporter } from "./node-reporter.js";
+import { NodeReporter, type ReportedEngine } from "./node-reporter.js";
 import { NodeWriter } from "./node-writer.js";
 
 export const LEASE_NAME = "sluice-leader";
 
 export interface ReportingOptions {
   readonly client: KubeClient;
-  readonly engine: Pick<Engine, "status">;
+  readonly engine: ReportedEngine;
   /** Name of this node. */
   readonly node: string;
   /** Where the Lease of the leader is. */

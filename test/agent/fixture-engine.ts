@@ -3,12 +3,12 @@ import type {
   Engine,
   EngineStatus,
   EventState,
-  PodNetworkState,
   RuleState,
   SetState,
   TraceResult,
 } from "../../operator/api/engine.js";
 import { SluiceError } from "../../operator/errors.js";
+import { podPolicies, podRules } from "./fixture-pods.js";
 
 const none = { packets: 0, bytes: 0 };
 
@@ -73,34 +73,6 @@ export const status: EngineStatus = {
   },
   lastApply: { at: "2026-01-01T00:00:01.000Z", milliseconds: 3.5 },
 };
-
-export const podNetwork: PodNetworkState = {
-  inSync: true,
-  generation: 12,
-  pods: 30,
-  closedPods: 1,
-  policies: 4,
-  rules: 17,
-  pools: [
-    { cidr: "10.244.1.0/24", used: 30, capacity: 253 },
-    { cidr: "fd00:244:1::/64", used: 30, capacity: 2 ** 64 },
-  ],
-  reasons: { flow: { packets: 5000, bytes: 400_000 } },
-  tables: [{ name: "rules", used: 4090, capacity: 4096 }],
-};
-
-export const podRules: readonly RuleState[] = [
-  {
-    policy: "NetworkPolicy web/allow-client",
-    rule: "ingress[0]",
-    action: "Accept",
-    mode: "Enforce",
-    interfaces: ["web/server-1", "web/server-2"],
-    match: "from pods web app=client; tcp 80",
-    matched: { packets: 12, bytes: 900 },
-    exceeded: none,
-  },
-];
 
 export const rules: readonly RuleState[] = [
   {
@@ -207,6 +179,7 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     status: () => status,
     rules: () => rules,
     podRules: () => podRules,
+    podPolicies: () => podPolicies,
     sets: () => sets,
     reasons: () => ({ rule: { packets: 42, bytes: 2520 } }),
     protocols: () => [
@@ -235,6 +208,9 @@ export function createFixtureEngine(overrides: Partial<Engine> = {}): FixtureEng
     trace: async (frame, interfaceName) => {
       calls.push(["trace", Buffer.from(frame).toString("hex"), interfaceName]);
       return { ...traced, interface: interfaceName };
+    },
+    pods: () => {
+      throw new SluiceError("SLUICE_NO_POD_NETWORK", "this agent has no pod network");
     },
     onEvent: (listener) => {
       listeners.add(listener);

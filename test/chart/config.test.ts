@@ -9,6 +9,7 @@ import {
   resolveOptions,
 } from "../../operator/agent/options.js";
 import { podServiceAccount } from "../../operator/kube/service-account.js";
+import { parseCidr } from "../../operator/model/cidr.js";
 import type { KubeObject } from "../support/cluster/apply.js";
 import { render, type Values } from "./helm.js";
 import { valueSets } from "./value-sets.js";
@@ -108,7 +109,19 @@ describe("command line and config file of the chart", () => {
       sysctlFolder: "/node/proc/sys",
       binFolder: "/node/cni/bin",
       configFolder: "/node/cni/net.d",
+      routing: "direct",
+      vxlan: { port: 8472, vni: 16_777_215 },
+      mtu: 8950,
+      masquerade: {
+        enabled: true,
+        exceptions: ["192.0.2.0/24", "2001:db8::/32"].map((text) => parseCidr(text)),
+      },
     });
+    const usual = (await agentOptions({ podNetwork: { enabled: true } })).podNetwork;
+    assert.deepEqual(
+      [usual?.routing, usual?.vxlan, usual?.mtu, usual?.masquerade],
+      ["vxlan", { port: 4789, vni: 1 }, 0, { enabled: true, exceptions: [] }],
+    );
   });
 
   it("serve metrics where the values say", async () => {

@@ -4,7 +4,7 @@ import type { AgentAccount } from "../support/cluster/agent-account.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import type { RestAnswer } from "../support/cluster/rest.js";
 import { eventually } from "../support/eventually.js";
-import { installChart } from "../support/cluster/install.js";
+import { chartFolder, helm, installChart } from "../support/cluster/install.js";
 import { release } from "./helm.js";
 
 let cluster: Cluster;
@@ -142,6 +142,15 @@ const allowed = [
   "get,list,watch                     discovery.k8s.io/endpointslices default/kubernetes",
 ];
 
+/** What `podNetwork.enabled` adds. */
+const allowedWithPods = [
+  "get,list,watch /pods",
+  "get,list,watch networking.k8s.io/networkpolicies",
+  "get,list,watch policy.networking.k8s.io/clusternetworkpolicies",
+  "patch          policy.networking.k8s.io/clusternetworkpolicies/status",
+  "create,patch   /events",
+];
+
 const denied = [
   "get,list,watch,create              /secrets",
   "get,list,watch                     /secrets sluice-system/",
@@ -190,41 +199,57 @@ describe("the rights of the agents' account", () => {
   }
 
   it("are those and no more, by what the API server itself counts up", async () => {
-    const rulesIn = async (namespace: string) => {
-      const { status } = await cluster.rest.call<{
-        readonly status: { readonly resourceRules: readonly RoleRule[] };
-      }>({
-        method: "POST",
-        path: "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
-        body: {
-          apiVersion: "authorization.k8s.io/v1",
-          kind: "SelfSubjectRulesReview",
-          spec: { namespace },
-        },
-        token: agent.token(),
-      });
-      return [...new Set(status.resourceRules.flatMap(rightsOf))].sort();
-    };
-    const expected = (namespace: string) =>
-      [
-        ...allowed
-          .flatMap(parseAccess)
-          .filter((access) => ["", namespace].includes(access.namespace ?? "")),
-        // Everybody may ask about himself.
-        ...["selfsubjectaccessreviews", "selfsubjectrulesreviews"].map((resource) => ({
-          verb: "create",
-          group: "authorization.k8s.io",
-          resource,
-        })),
-        { verb: "create", group: "authentication.k8s.io", resource: "selfsubjectreviews" },
-      ]
-        .map(rightText)
-        .sort();
-    for (const namespace of [release.namespace, "default", "kube-system"]) {
-      assert.deepEqual(await rulesIn(namespace), expected(namespace), namespace);
-    }
+    await assertRights(allowed);
+  });
+
+  it("are some more with a pod network, and no more than these", async () => {
+    const set = ["--set", "podNetwork.enabled=true"];
+    await helm(
+      cluster,
+      ...["upgrade", "sluice", chartFolder, "--namespace", release.namespace, ...set],
+    );
+    await assertRights([...allowed, ...allowedWithPods]);
   });
 });
+
+async function assertRights(lines: readonly string[]): Promise<void> {
+  const rulesIn = async (namespace: string) => {
+    const { status } = await cluster.rest.call<{
+      readonly status: { readonly resourceRules: readonly RoleRule[] };
+    }>({
+      method: "POST",
+      path: "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+      body: {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectRulesReview",
+        spec: { namespace },
+      },
+      token: agent.token(),
+    });
+    return [...new Set(status.resourceRules.flatMap(rightsOf))].sort();
+  };
+  const expected = (namespace: string) => {
+    const rights = [
+      ...lines
+        .flatMap(parseAccess)
+        .filter((access) => ["", namespace].includes(access.namespace ?? "")),
+      // Everybody may ask about himself.
+      ...["selfsubjectaccessreviews", "selfsubjectrulesreviews"].map((resource) => ({
+        verb: "create",
+        group: "authorization.k8s.io",
+        resource,
+      })),
+      { verb: "create", group: "authentication.k8s.io", resource: "selfsubjectreviews" },
+    ].map(rightText);
+    return [...new Set(rights)].sort();
+  };
+  for (const namespace of [release.namespace, "default", "kube-system"]) {
+    // The API server takes a moment to see a new role.
+    await eventually(async () => {
+      assert.deepEqual(await rulesIn(namespace), expected(namespace), namespace);
+    });
+  }
+}
 
 interface RoleRule {
   readonly verbs: readonly string[];

@@ -36,6 +36,10 @@ export const valueSets: Readonly<Record<string, Values>> = {
       binFolder: "/usr/libexec/cni",
       configFolder: "/etc/cni/conf.d",
       netnsFolder: "/var/run/netns",
+      routing: "direct",
+      vxlan: { port: 8472, vni: 16_777_215 },
+      mtu: 8950,
+      masquerade: { enabled: true, exceptions: ["192.0.2.0/24", "2001:db8::/32"] },
     },
   },
   "a cluster with hard rules": {

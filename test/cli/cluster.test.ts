@@ -6,7 +6,7 @@ import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { AgentStatus } from "../../operator/api/requests.js";
 import { startApiServer } from "../../operator/api/server.js";
-import type { PolicyState, RuleState, SetState } from "../../operator/api/engine.js";
+import type { PodReports, PolicyState, RuleState, SetState } from "../../operator/api/engine.js";
 import {
   createFixtureEngine,
   event,
@@ -16,6 +16,7 @@ import {
   status,
 } from "../agent/fixture-engine.js";
 import { type CliRun, type CliRunOptions, runSluicectl } from "../agent/run-cli.js";
+import { createNamespace } from "../kubernetes/pods.js";
 import { type Cluster, startCluster } from "../support/cluster/cluster.js";
 import { writeKubeconfig } from "../support/cluster/kubectl.js";
 import { type Kubelet, startKubelet } from "../support/kubelet.js";
@@ -318,6 +319,20 @@ test("rules are summed over the nodes that have them in one form", async () => {
   const one = await run("rules --node node3");
   assert.doesNotMatch(one.out, /NODES/);
   assert.match(one.out, /^edge +bad +Drop +40 /m);
+});
+
+test("policies of pods are summed over the nodes, with n/m of those that they concern", async () => {
+  const { out } = await run("policies");
+  assert.match(out, /KIND +NAME +MODE +NODES +PODS +RULES +PACKETS +DROPPED/);
+  assert.match(out, /NetworkPolicy +web\/allow-client +Enforce +3\/3 +6 +1 +36 +21 +/);
+  assert.match(out, /ClusterNetworkPolicy +baseline +Audit +0\/3 +3 +1 +9 +\(9\) .*Refused/);
+  assert.match(out, /web\/elsewhere +Enforce +0\/0 +0 /);
+  const one = await run("policies --node node3");
+  assert.match(one.out, /web\/allow-client +Enforce +2 +1 +12 +7 /);
+  const full = await run("policies web/allow-client baseline");
+  assert.match(full.out, /acts on 3\/3 nodes/);
+  assert.match(full.out, /isolation +ingress: web\/allow-client, web\/deny-all +Drop +3 +21/);
+  assert.match(full.out, /error {2}node2: .*does not fit/);
 });
 
 test("--watch shows rates of the sums, over the connections that are there", async () => {
@@ -801,3 +816,76 @@ async function until(isSo: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+test("a packet between pods is traced on the nodes of both, as one walk", async () => {
+  const asked: string[] = [];
+  for (const node of nodes) {
+    const pods: Pick<PodReports, "locate" | "trace"> = {
+      locate: () => ({ node, place: { kind: "outside" }, isAttached: false }),
+      async trace({ pod, direction }) {
+        asked.push(`${node}: ${direction} of ${pod}`);
+        const ruled = { reason: "rule", policy: "NetworkPolicy web/deny", rule: "x" } as const;
+        return {
+          ...{
+            pod,
+            direction,
+            node,
+            stages: [],
+            matched: [],
+            isClosed: false,
+            delivery: "route" as const,
+          },
+          ...(direction === "egress"
+            ? { verdict: "pass", reason: "no-rule" }
+            : { verdict: "drop", ...ruled }),
+        };
+      },
+    };
+    Object.defineProperty(engines.get(node), "pods", { value: () => pods, configurable: true });
+  }
+  await createNamespace(cluster, "web");
+  for (const [name, nodeName, ip] of [
+    ["client", "node1", "10.244.1.5"],
+    ["server", "node2", "10.244.2.6"],
+  ] as const) {
+    const container = { name: "c", image: "none", ports: [{ name: "http", containerPort: 8080 }] };
+    const path = "/api/v1/namespaces/web/pods";
+    await cluster.request({
+      method: "POST",
+      path,
+      body: {
+        metadata: { name },
+        spec: { nodeName, automountServiceAccountToken: false, containers: [container] },
+      },
+    });
+    await cluster.request({
+      method: "PATCH",
+      path: `${path}/${name}/status`,
+      contentType: "application/merge-patch+json",
+      body: { status: { phase: "Running", podIP: ip, podIPs: [{ ip }] } },
+    });
+  }
+  const both = await run("trace web/client web/server:http --expect deny");
+  assert.equal(both.code, 0, both.err);
+  assert.deepEqual(asked, ["node1: egress of web/client", "node2: ingress of web/server"]);
+  assert.match(both.out, /^packet +tcp 10\.244\.1\.5:32768 > 10\.244\.2\.6:8080 SYN$/m);
+  assert.match(both.out, /^way +from node1 to node2, past its stack$/m);
+  assert.match(both.out, /^ingress +web\/server on node2: DROP reason rule by NetworkPolicy web/m);
+
+  const outside = await run("trace 198.51.100.7 web/server:80");
+  assert.match(outside.out, /^egress +none: the source is outside the cluster$/m);
+  const half = await run("trace web/client web/server:80 --node node1 --expect allow");
+  assert.equal(half.code, 4);
+  assert.match(
+    half.out,
+    /^ingress +not asked: the destination is on node node2, which has no agent/m,
+  );
+
+  const unknown = await run("trace web/client web/servr:80");
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /there is no pod web\/servr\n +Did you mean web\/server\?/);
+  const words = `trace web/client web/server:80 -n ${namespace}`;
+  const denied = await run(words, { kubeconfig: operatorConfig });
+  assert.equal(denied.code, 1);
+  assert.match(denied.err, /SLUICE_KUBE_FORBIDDEN/);
+});

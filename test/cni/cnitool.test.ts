@@ -105,15 +105,18 @@ test("the network configuration that Sluice installs passes on what pods ask for
     await node.start();
     const pod = lab.namespace("pod");
     const tool = openTool(lab, node, "sluice", undefined);
-    const refused = tool("add", pod, {
-      portMappings: [{ hostPort: 80, containerPort: 80, protocol: "tcp" }],
-    });
-    assert.match(refused.stderr + refused.stdout, /portMappings/);
-    expectDone(tool("add", pod, { ips: ["10.244.1.50/24"], mac: "02:00:00:00:00:50" }));
+    const portMappings = [{ hostPort: 80, containerPort: 8080, protocol: "tcp" }];
+    const wanted = { ips: ["10.244.1.50/24"], mac: "02:00:00:00:00:50", portMappings };
+    expectDone(tool("add", pod, wanted));
     const link = pod.run("ip", "address", "show", "eth0");
     assert.match(link, /02:00:00:00:00:50/);
     assert.match(link, /10\.244\.1\.50\/32/);
+    const other = lab.namespace("other");
+    const refused = tool("add", other, { portMappings });
+    assert.match(refused.stderr + refused.stdout, /hostPort 80\/tcp is in use/);
     expectDone(tool("del", pod));
+    expectDone(tool("add", other, { portMappings }));
+    expectDone(tool("del", other));
   }));
 
 test("a plugin that follows gets the result, and Sluice extends that of one before", () =>

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { AttachmentStore } from "../../operator/cni/attachment-store.js";
-import { kernelPodLinks, uplinkMtu } from "../../operator/cni/kernel-pod-links.js";
+import { kernelPodLinks } from "../../operator/cni/kernel-pod-links.js";
 import type { PodNetwork } from "../../operator/cni/pod-network.js";
 import { startCniServer } from "../../operator/cni/server.js";
 import { parseCidr } from "../../operator/model/cidr.js";
@@ -41,7 +41,7 @@ async function serve(settings: ServerSettings): Promise<void> {
     network,
     log: { info: () => {}, warn: () => {}, error: write },
     notReady: () => undefined,
-    mtuBytes: uplinkMtu,
+    mtuBytes: () => 1500,
   });
   server.attachments.setPodCidrs(settings.podCidrs.map((text) => parseCidr(text)));
   process.on("message", ({ podCidrs }: { readonly podCidrs?: readonly string[] }) => {

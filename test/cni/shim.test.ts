@@ -122,7 +122,7 @@ test("errors of ADD have the codes of the specification and leave nothing behind
       ["the node's own", { netns: node.namespace.name }, 4],
       ["no container", { containerId: "" }, 4],
       ["a foreign eth0", { netns: other.name }, 101],
-      ["hostPort", { config: { runtimeConfig: { portMappings: [{ hostPort: 1 }] } } }, 2],
+      ["hostPort", { config: { runtimeConfig: { portMappings: [{ hostPort: 1 }] } } }, 7],
       ["version", { config: { cniVersion: "3.0.0" } }, 1],
       ["no policy", { args: "K8S_POD_NAME=refused" }, 103],
       ["another node's address", { config: { runtimeConfig: { ips: ["10.9.9.9"] } } }, 7],

@@ -125,6 +125,8 @@ function generateNode(random: Random, { cidrs }: Palette, name: string): NodeRec
     origin: ORIGIN,
     labels: Object.fromEntries(labels),
     addresses,
+    internalAddresses: [],
+    createdAtMs: 0,
     podCidrs: [],
     isLeaving: false,
   };

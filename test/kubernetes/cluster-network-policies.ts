@@ -1,4 +1,4 @@
-/** The kind as the API server must know it; its own schema is of no account here. */
+/** The kind as the API server must know it; the schema of its spec is of no account here. */
 export const clusterNetworkPolicies = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -13,5 +13,22 @@ spec:
   - name: v1alpha2
     served: true
     storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+    subresources: {status: {}}
+    schema:
+      openAPIV3Schema:
+        type: object
+        x-kubernetes-preserve-unknown-fields: true
+        properties:
+          status:
+            type: object
+            properties:
+              conditions:
+                type: array
+                x-kubernetes-list-type: map
+                x-kubernetes-list-map-keys: [type]
+                items:
+                  type: object
+                  required: [type]
+                  x-kubernetes-preserve-unknown-fields: true
+                  properties: {type: {type: string}}
 `;

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { EventState } from "../../operator/api/engine.js";
 import { agentCapabilities } from "../../operator/health/capabilities.js";
+import { runSluicectl } from "../agent/run-cli.js";
 import { withCluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
 import { clusterNetworkPolicies } from "./cluster-network-policies.js";
@@ -157,6 +159,35 @@ test("the pods of a node", async (context) => {
         },
       );
 
+      await context.test("what it refuses is told live, by pod and rule", async () => {
+        const words = "events --pod web/server --effect drop --port 8080 -n 1 -o json";
+        const told = runSluicectl([
+          ...words.split(" "),
+          "--socket",
+          join(node.folder, "agent.sock"),
+        ]);
+        /* The stream may not be open yet when the first packets come. */
+        const knocking = setInterval(() => {
+          void client.peer.call("tryTcp", { to: server.ipv6, port, timeoutMs: 100 });
+        }, 200);
+        const { out, err } = await told.finally(() => clearInterval(knocking));
+        const event = JSON.parse(out) as EventState & { readonly summary: string };
+        const { policy, rule, effect, audit, pod, direction } = event;
+        assert.deepEqual(
+          { policy, rule, effect, audit, pod, direction },
+          {
+            policy: isolation[0],
+            rule: isolation[1],
+            effect: "drop",
+            audit: false,
+            pod: "web/server",
+            direction: "ingress",
+          },
+          err,
+        );
+        assert.ok(event.summary.endsWith(`> [${server.ipv6}]:${port} SYN`), event.summary);
+      });
+
       const allowed = ["NetworkPolicy web/allow-clients", "ingress[0]"] as const;
       const both = ["isolation", "ingress: web/allow-clients, web/deny-all"] as const;
       await context.test(
@@ -173,6 +204,48 @@ test("the pods of a node", async (context) => {
           await isDropped(node, both, other.peer, server.ipv4, port);
         },
       );
+
+      await context.test("are traced by the programs in force, with the live tables", async () => {
+        const trace = (words: string) =>
+          runSluicectl(["trace", "--socket", join(node.folder, "agent.sock"), ...words.split(" ")]);
+        const count = async () => (await node.podRule(...allowed))?.matched.packets;
+        const before = await count();
+        for (const family of ["-4", "-6"]) {
+          const open = await trace(`web/client web/server:http ${family} --expect allow`);
+          assert.equal(open.code, 0, open.out + open.err);
+          assert.match(
+            open.out,
+            /^PASS reason rule by NetworkPolicy web\/allow-clients, ingress\[0\]$/m,
+          );
+          assert.match(open.out, /^way +on node1, past its stack$/m);
+          assert.match(open.out, /^ +source +class \d+: in pods app=client in web$/m);
+          const closed = await trace(`web/other web/server:http ${family} --expect deny`);
+          assert.equal(closed.code, 0, closed.out + closed.err);
+          assert.match(
+            closed.out,
+            /^DROP reason rule by isolation, ingress: web\/allow-clients, web/m,
+          );
+        }
+        const own = await trace(`10.9.0.1 web/server:9 --expect allow`);
+        assert.match(own.out, /^ingress +web\/server on node1: PASS reason not-judged$/m, own.err);
+        assert.equal(await count(), before, "a trace was counted");
+
+        const ports = await client.peer.call("openTcp", { name: "traced", to: server.ipv4, port });
+        assert.match(String(ports), /\d/);
+        const flow = await trace(`web/client web/server:http --flow --expect allow`);
+        assert.equal(flow.code, 0, flow.out + flow.err);
+        assert.match(flow.out, /^egress +web\/client on node1: PASS reason flow/m);
+        assert.match(
+          flow.out,
+          /^ingress +web\/server on node1: PASS reason flow by NetworkPolicy web\/allow/m,
+        );
+        const none = await trace(`web/other web/server:http --flow --expect deny`);
+        assert.equal(none.code, 0, none.out + none.err);
+
+        const unknown = await trace(`web/client web/servr:http`);
+        assert.equal(unknown.code, 1);
+        assert.match(unknown.err, /there is no pod web\/servr\n +Did you mean web\/server\?/);
+      });
 
       await context.test(
         "a label lets a pod in, and without it what it has open ends",

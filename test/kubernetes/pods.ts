@@ -19,8 +19,12 @@ export interface PodSpec {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+  /** Makes the object the mirror of a static pod, which has this uid for the runtime. */
+  readonly staticUid?: string;
   /** Runs what shall listen before the pod has a network. */
   readonly before?: (peer: Peer) => Promise<void>;
+  /** Fields of the network configuration that the runtime adds. */
+  readonly config?: object;
 }
 
 /** A pod that runs: an object at the API server, a network namespace, and a process in it. */
@@ -69,7 +73,7 @@ export async function withPodNode(
   });
 }
 
-function createPodNode(lab: Lab, node: ClusterNode): PodNode {
+export function createPodNode(lab: Lab, node: ClusterNode, nodeName = "node1"): PodNode {
   const { cluster, folder } = node;
   const binFolder = join(folder, "bin");
   const configFolder = join(folder, "net.d");
@@ -105,14 +109,20 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
           ...options.flags,
         },
       }),
-    async runPod(name, { namespace = "web", labels = {}, ports = [], before } = {}) {
+    async runPod(name, spec = {}) {
+      const { namespace = "web", labels = {}, ports = [], staticUid, before, config } = spec;
+      const annotations = staticUid && {
+        "kubernetes.io/config.source": "file",
+        "kubernetes.io/config.hash": staticUid,
+        "kubernetes.io/config.mirror": staticUid,
+      };
       const { metadata } = await cluster.request<{ metadata: { uid: string } }>({
         method: "POST",
         path: podsOf(namespace),
         body: {
-          metadata: { name, labels },
+          metadata: { name, labels, ...(annotations && { annotations }) },
           spec: {
-            nodeName: "node1",
+            nodeName,
             automountServiceAccountToken: false,
             containers: [{ name: "main", image: none, ports }],
           },
@@ -122,8 +132,9 @@ function createPodNode(lab: Lab, node: ClusterNode): PodNode {
       const peer = startPeer(lab, netns);
       await before?.(peer);
       const containerId = `container-${++count}`;
-      const pod = { key: `${namespace}/${name}`, uid: metadata.uid, containerId, netns };
-      const { exitCode, result } = await call("ADD", pod);
+      const uid = staticUid ?? metadata.uid;
+      const pod = { key: `${namespace}/${name}`, uid, containerId, netns };
+      const { exitCode, result } = await call("ADD", pod, config);
       assert.equal(exitCode, 0, JSON.stringify(result));
       const ips = (result?.ips ?? []).map(({ address }) => address.replace(/\/.*/, ""));
       await cluster.request({

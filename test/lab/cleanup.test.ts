@@ -33,7 +33,7 @@ test("Ctrl-C under full traffic leaves nothing", async (t) => {
   const lab = runLab(t, ["--folder", folder]);
   await lab.says(underAttack);
   const numbers = namespaceNumbers(lab.pid);
-  assert.equal(numbers.length, 6);
+  assert.equal(numbers.length, 10);
   lab.child.kill("SIGINT");
   assert.equal(await lab.exited, 0, lab.output());
   assert.deepEqual(tracesOf(lab.pid, numbers), []);
@@ -87,7 +87,7 @@ test("the processes of a killed lab end with it, and the next lab sweeps the res
   await next.says(underAttack);
   await sweepStaleLabs();
   const ofNext = namespaceNumbers(next.pid);
-  assert.equal(ofNext.length, 6, "a lab that runs is not swept");
+  assert.equal(ofNext.length, 10, "a lab that runs is not swept");
   next.child.kill("SIGTERM");
   assert.equal(await next.exited, 0, next.output());
   assert.deepEqual(tracesOf(next.pid, ofNext), []);

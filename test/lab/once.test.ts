@@ -6,7 +6,7 @@ test("the scenario on the example policies holds all its checks, and leaves noth
   const lab = runLab(t, ["--once"]);
   await lab.says("attacking:");
   const numbers = namespaceNumbers(lab.pid);
-  assert.equal(numbers.length, 6);
+  assert.equal(numbers.length, 10);
   assert.equal(await lab.exited, 0, lab.output());
   assert.match(lab.output(), /all checks hold/);
   assert.deepEqual(tracesOf(lab.pid, numbers), []);

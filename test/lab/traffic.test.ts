@@ -17,14 +17,15 @@ import {
 } from "../../operator/lab/topology.js";
 import { noAttack, startTraffic, type Traffic } from "../../operator/lab/traffic.js";
 
-const topology = planTopology(`slt-${process.pid}`);
+// Without agents there is nobody to attach pods.
+const topology = { ...planTopology(`slt-${process.pid}`), pods: [] };
 const logs = mkdtempSync(join(tmpdir(), "sluice-lab-traffic-"));
 const processes: LabProcess[] = [];
 let traffic: Traffic;
 
 before(async () => {
   createTopology(topology);
-  traffic = await startTraffic(topology, (options) => {
+  traffic = await startTraffic(topology, new Map(), (options) => {
     const logPath = join(logs, `${processes.length}.log`);
     const started = startProcess({ ...options, logPath });
     processes.push(started);

@@ -56,8 +56,29 @@ export interface PeerCalls {
     "open" | "refused" | "silent"
   >;
   readonly tellTcp: Call<{ readonly name: string; readonly text: string }>;
+  /** Address of the other end of the connection accepted last; empty when there was none since the last call. */
+  readonly lastCaller: Call<object, string>;
   /** All that came by a connection. */
   readonly heardTcp: Call<{ readonly name: string }, string>;
+  /** Sends back whatever comes. */
+  readonly echoTcp: Call<{ readonly port: number }>;
+  /** Opens connections to who sends back, and keeps them. */
+  readonly holdTcp: Call<{ readonly to: string; readonly port: number; readonly count: number }>;
+  /** Asks all connections that are kept, at once. `ended`: closed or reset, since they were opened. */
+  readonly rollCall: Call<
+    { readonly timeoutMs: number },
+    { readonly answered: number; readonly silent: number; readonly ended: number }
+  >;
+  /** Takes whatever comes. */
+  readonly sinkTcp: Call<{ readonly port: number }>;
+  /** What it has taken so far, and when. */
+  readonly sunkTcp: Call<
+    { readonly port: number },
+    { readonly bytes: number; readonly atMs: number }
+  >;
+  /** Sends by several connections as fast as it can; ends with `endPouring`. */
+  readonly pourTcp: Call<{ readonly to: string; readonly port: number; readonly flows: number }>;
+  readonly endPouring: Call<object>;
 }
 
 export type PeerCall = keyof PeerCalls;

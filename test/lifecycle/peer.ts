@@ -18,8 +18,12 @@ const senders = new Map<string, Promise<UdpSocket>>();
 const streams = new Map<string, { sent: number; readonly timer: NodeJS.Timeout }>();
 const connections = new Map<string, { readonly socket: Socket; text: string }>();
 const servers = new Map<number, Server>();
+const held: Held[] = [];
+const sunk = new Map<number, number>();
+const pouring: Socket[] = [];
 const requests = { sent: 0, succeeded: 0, failures: [] as string[] };
 let browsing: NodeJS.Timeout | undefined;
+let lastCaller = "";
 
 const answers: Answers = {
   listen: ({ port }) =>
@@ -83,7 +87,10 @@ const answers: Answers = {
   },
   serveTcp: ({ port }) =>
     new Promise((resolve) => {
-      const server = createServer((socket) => keep(`accepted ${socket.remotePort}`, socket));
+      const server = createServer((socket) => {
+        lastCaller = (socket.remoteAddress ?? "").replace("::ffff:", "");
+        keep(`accepted ${socket.remotePort}`, socket);
+      });
       servers.set(port, server);
       server.listen(port, () => resolve(undefined));
     }),
@@ -115,8 +122,98 @@ const answers: Answers = {
   tellTcp({ name, text }) {
     connections.get(name)?.socket.write(text);
   },
+  lastCaller: () => {
+    const caller = lastCaller;
+    lastCaller = "";
+    return caller;
+  },
   heardTcp: ({ name }) => connections.get(name)?.text ?? "",
+  echoTcp: ({ port }) => serve(port, (socket) => void socket.pipe(socket)),
+  async holdTcp({ to, port, count }) {
+    /* A server's queue of those that it has not accepted yet is not endless. */
+    const atOnce = 100;
+    for (let opened = 0; opened < count; opened += atOnce) {
+      const wave = Array.from({ length: Math.min(atOnce, count - opened) }, () => hold(to, port));
+      held.push(...(await Promise.all(wave)));
+    }
+  },
+  async rollCall({ timeoutMs }) {
+    const open = held.filter(({ isEnded }) => !isEnded);
+    const answered = await Promise.all(open.map((one) => ask(one, timeoutMs)));
+    const count = answered.filter(Boolean).length;
+    const ended = held.filter(({ isEnded }) => isEnded).length;
+    return { answered: count, silent: held.length - count - ended, ended };
+  },
+  sinkTcp({ port }) {
+    sunk.set(port, 0);
+    return serve(port, (socket) =>
+      socket.on("data", ({ length }) => sunk.set(port, sunk.get(port)! + length)),
+    );
+  },
+  sunkTcp: ({ port }) => ({ bytes: sunk.get(port) ?? 0, atMs: performance.now() }),
+  pourTcp({ to, port, flows }) {
+    const chunk = Buffer.alloc(65_536);
+    for (let flow = 0; flow < flows; flow++) {
+      const socket = connect({ host: to, port });
+      const fill = () => {
+        while (socket.write(chunk));
+      };
+      socket.on("connect", fill);
+      socket.on("drain", fill);
+      socket.on("error", () => undefined);
+      pouring.push(socket);
+    }
+  },
+  endPouring() {
+    for (const socket of pouring.splice(0)) socket.destroy();
+  },
 };
+
+/** A connection whose other end sends back what comes. */
+interface Held {
+  readonly socket: Socket;
+  isEnded: boolean;
+  asked: number;
+  /** Called with what came. */
+  onAnswer: ((text: string) => void) | undefined;
+}
+
+function hold(to: string, port: number): Promise<Held> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: to, port, noDelay: true });
+    const one: Held = { socket, isEnded: false, asked: 0, onAnswer: undefined };
+    socket.once("connect", () => resolve(one));
+    socket.once("error", reject);
+    socket.on("close", () => void (one.isEnded = true));
+    socket.on("data", (data) => one.onAnswer?.(data.toString()));
+  });
+}
+
+/** @returns whether the answer came in time */
+function ask(one: Held, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const question = `${++one.asked};`;
+    let came = "";
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    one.onAnswer = (text) => {
+      came += text;
+      if (!came.endsWith(question)) return;
+      clearTimeout(timer);
+      resolve(true);
+    };
+    one.socket.write(question);
+  });
+}
+
+function serve(port: number, take: (socket: Socket) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      take(socket);
+    });
+    server.listen({ port, backlog: 4096 }, () => resolve());
+  });
+}
 
 function count(socket: UdpSocket): void {
   socket.on("message", (message) => {

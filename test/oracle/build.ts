@@ -40,6 +40,8 @@ export function node(
     origin: ORIGIN,
     labels,
     addresses: addresses.map(parseCidr),
+    internalAddresses: [],
+    createdAtMs: 0,
     podCidrs: [],
     isLeaving: false,
   };

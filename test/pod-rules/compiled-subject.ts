@@ -16,7 +16,7 @@ import { projectNode } from "../../operator/model/project-node.js";
 import type { Projection } from "../../operator/model/projection.js";
 import type { NodeRecord } from "../../operator/model/records.js";
 import type { ClusterRecord } from "../../operator/model/records-cluster.js";
-import { walkRules } from "../support/rule-walk.js";
+import { walkRules } from "../../operator/compile/rule-walk.js";
 import { type Address, isSameAddress } from "../policy-oracle/address.js";
 import { type Cluster, keyOf, type Node } from "../policy-oracle/manifests.js";
 import { endsOf, localPods, nodeAddresses, type Packet } from "../policy-oracle/packet.js";

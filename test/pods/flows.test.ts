@@ -373,12 +373,67 @@ describe("an ICMP error", () => {
     });
   }
 
-  it("about a flow that the rules were not asked about since they changed waits for its next packet", async () => {
+  /* Each change gives new rules, so that every flow is stale. */
+  const change = async (leaveOut: readonly string[] = []) => {
+    const name = `change ${++changes}`;
+    const more: PodRule = { rule: name, action: "Accept", egressOf: ["c"] };
+    await f.pods.apply([...closed.filter(({ rule }) => !leaveOut.includes(rule)), more]);
+  };
+  let changes = 0;
+
+  for (const family of [4, 6] as const) {
+    it(`IPv${family}: has the rules asked again after they changed, as of the packet that opened the flow`, async () => {
+      there(query(), family);
+      back(response(), family);
+      const before = f.pods.flow({ protocol: 17 })!;
+      await change();
+      const about = quoted("a", "b", family, query());
+      const first = sentBy("b", "a", family, about);
+      assert.deepEqual(steps(first), ["b:out pass rule", "a:in pass rule"]);
+      assert.deepEqual(first.rules, ["a to dns", "b takes dns"]);
+      assert.deepEqual(steps(sentBy("b", "a", family, about)), reply);
+      const answer = quoted("b", "a", family, response());
+      await change();
+      assert.deepEqual(steps(sentBy("a", "b", family, answer)), allowed);
+      assert.deepEqual(steps(sentBy("a", "b", family, answer)), onwards);
+      const { packetsForth, packetsBack, lastNs } = f.pods.flow({ protocol: 17 })!;
+      assert.deepEqual(
+        [packetsForth, packetsBack, lastNs],
+        [before.packetsForth, before.packetsBack, before.lastNs],
+        "it neither counts nor keeps the flow",
+      );
+      assert.deepEqual(steps(there(query(), family)), onwards);
+    });
+
+    it(`IPv${family}: whose flow the changed rules refuse is dropped, and the flow with it`, async () => {
+      there(query(), family);
+      await change(["b takes dns"]);
+      const about = quoted("a", "b", family, query());
+      const refused = sentBy("b", "a", family, about);
+      assert.deepEqual(steps(refused), ["b:out drop rule"]);
+      assert.deepEqual(refused.rules, ["nothing else"]);
+      assert.deepEqual(f.pods.flows(), []);
+    });
+
+    it(`IPv${family}: about an echo is judged again as the request`, async () => {
+      const ask =
+        family === 4 ? icmp({ type: 8, rest: 65536 }) : icmpv6({ type: 128, rest: 65536 });
+      there(ask, family);
+      await change();
+      assert.deepEqual(steps(sentBy("b", "a", family, quoted("a", "b", family, ask))), [
+        "b:out pass rule",
+        "a:in pass rule",
+      ]);
+    });
+  }
+
+  it("is handed on whole after the rules were asked again", async () => {
     there(query());
-    await f.pods.apply(closed.filter(({ rule }) => rule !== "ping"));
-    const inner = quoted("a", "b", 4, query());
-    assert.deepEqual(steps(sentBy("b", "a", 4, inner)), ["b:out drop rule"]);
-    there(query());
-    assert.deepEqual(steps(sentBy("b", "a", 4, inner)), reply);
+    await change();
+    const { packet: out, action } = sentBy("b", "a", 4, quoted("a", "b", 4, query()));
+    assert.equal(action, "redirect");
+    /* Of the gateway, to a, one hop less: type 3, code 3. */
+    assert.equal(out.subarray(0, 6).toString("hex"), f.mac("a").replaceAll(":", ""));
+    assert.deepEqual([out[22], out[23], out[34], out[35]], [63, 1, 3, 3]);
   });
 });

@@ -155,9 +155,9 @@ async function dieAt(
   const targets = new RedirectTargets(datapath, new Map(), () => undefined);
   const firewall = new Firewall(mortal, grace, slots, targets);
   try {
-    if (start !== undefined) await f.pods.apply(start, firewall);
+    if (start !== undefined) await f.pods.apply(start, { firewall });
     steps = 0;
-    await f.pods.apply(rules, firewall);
+    await f.pods.apply(rules, { firewall });
   } catch (error) {
     assert.match(String(error), /killed/);
   } finally {

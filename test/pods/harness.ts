@@ -21,6 +21,8 @@ import {
   type PodDatapath,
   type PodDatapathOptions,
 } from "../../operator/apply/pod-datapath.js";
+import type { PodBandwidth } from "../../operator/apply/pod-link.js";
+import { limitBits, writeRates } from "../../operator/apply/pod-rates.js";
 import { RedirectTargets } from "../../operator/apply/redirect-targets.js";
 import { RuleSlots } from "../../operator/apply/rule-slots.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
@@ -59,6 +61,8 @@ export interface PodRule {
   readonly set?: string;
   readonly protocols?: readonly ProtocolMatch[];
   readonly audit?: boolean;
+  /** Default: no events. */
+  readonly logOneIn?: number;
 }
 
 /** What a packet met with at one stage. */
@@ -98,6 +102,7 @@ export class Pods {
   readonly slots: RuleSlots;
   readonly firewall: Firewall;
   readonly #grace = new GracePeriod();
+  #isRingTaken = false;
   readonly #pods = new Map<string, Pod & Pick<PodInterface, "slotOut" | "slotIn">>();
 
   constructor(datapath: PodDatapath) {
@@ -116,10 +121,32 @@ export class Pods {
     const mac = macBytes(pod.mac);
     const ipv4 = words(pod.ipv4);
     const ipv6 = words(pod.ipv6);
-    podInterfaces.update(pod.index, { ipv4: ipv4[0]!, ipv6, mac, slotOut, slotIn });
-    const row = { ifindex: pod.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
+    podInterfaces.update(pod.index, { ipv4: ipv4[0]!, ipv6, mac, slotOut, slotIn, limits: 0 });
+    const gatewayMac = macBytes(GATEWAY_MAC);
+    const row = { ifindex: pod.index, slotOut, slotIn, mac, gatewayMac, limits: 0 };
     pods.update({ address: ipv4, family: 4 }, row);
     pods.update({ address: ipv6, family: 6 }, row);
+  }
+
+  /** Gives a pod full buckets of these rates. */
+  limit(name: string, bandwidth: PodBandwidth): void {
+    writeRates(this.datapath.podRates, this.pod(name));
+    this.relimit(name, bandwidth);
+  }
+
+  /** Tells the rates of a pod again. */
+  relimit(name: string, bandwidth: PodBandwidth): void {
+    const { index, ipv4, ipv6, ...place } = this.pod(name);
+    const { podInterfaces, pods, podRates } = this.datapath;
+    const limits = limitBits(bandwidth);
+    writeRates(podRates, place, bandwidth);
+    podInterfaces.update(index, { ...podInterfaces.lookup(index)!, limits });
+    for (const key of [
+      { address: words(ipv4), family: 4 },
+      { address: words(ipv6), family: 6 },
+    ]) {
+      pods.update(key, { ...pods.lookup(key)!, limits });
+    }
   }
 
   /**
@@ -127,7 +154,10 @@ export class Pods {
    *
    * @param firewall another agent's, of the same tables
    */
-  async apply(rules: readonly PodRule[], firewall = this.firewall): Promise<void> {
+  async apply(
+    rules: readonly PodRule[],
+    { eventsPerSecond = 0, firewall = this.firewall } = {},
+  ): Promise<void> {
     const sets = new Map<string, InlineSet>();
     const compiled = rules.map((rule, index) => this.#compile(rule, index, sets));
     const slots = [...this.#pods.values()].flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
@@ -138,7 +168,7 @@ export class Pods {
       judgedSlots: slots,
       enforcedSlots: slots,
       passUnparsable: false,
-      eventsPerSecond: 0,
+      eventsPerSecond,
     });
   }
 
@@ -168,7 +198,7 @@ export class Pods {
       ],
       rateLimit: undefined,
       redirect: undefined,
-      logOneIn: 0,
+      logOneIn: rule.logOneIn ?? 0,
       next: index + 1,
       resume: index + 1,
     };
@@ -183,19 +213,13 @@ export class Pods {
   /** Runs a program as if the frame passed an interface of the namespace, and reads off what it met with. */
   run(
     namespace: Namespace,
-    program: "podOut" | "podIn",
+    program: "podOut" | "podIn" | "podArrive",
     frame: Uint8Array,
-    at: { readonly ifIndex: number; readonly ingressIfIndex?: number },
+    at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
   ): Met {
-    /* struct __sk_buff, of which ingress_ifindex and ifindex say where the packet is. */
-    const contextBytes = Buffer.alloc(192);
-    contextBytes.writeUInt32LE(at.ingressIfIndex ?? 0, 36);
-    contextBytes.writeUInt32LE(at.ifIndex, 40);
     const steps = this.#outcomes();
     const rules = this.#ruleCounts();
-    const { verdict, packet } = namespace.enter(() =>
-      testRun(this.datapath[program], { packet: frame, contextBytes }),
-    );
+    const { verdict, packet } = this.test(namespace, program, frame, at);
     const action = ACTIONS[verdict];
     assert.ok(action !== undefined, `the program returned ${verdict}`);
     return {
@@ -204,6 +228,21 @@ export class Pods {
       rules: grown(rules, this.#ruleCounts()),
       packet,
     };
+  }
+
+  /** Runs a program, and tells what it returned. */
+  test(
+    namespace: Namespace,
+    program: "podOut" | "podIn" | "podArrive",
+    frame: Uint8Array,
+    at: { readonly ifIndex: number; readonly ingressIfIndex?: number; readonly gsoSize?: number },
+  ) {
+    /* struct __sk_buff, of which ingress_ifindex and ifindex say where the packet is; gso_size how it will be cut. */
+    const contextBytes = Buffer.alloc(192);
+    contextBytes.writeUInt32LE(at.ingressIfIndex ?? 0, 36);
+    contextBytes.writeUInt32LE(at.ifIndex, 40);
+    contextBytes.writeUInt32LE(at.gsoSize ?? 0, 176);
+    return namespace.enter(() => testRun(this.datapath[program], { packet: frame, contextBytes }));
   }
 
   flow(key: Partial<ConnectionKey>): Flow | undefined {
@@ -221,7 +260,8 @@ export class Pods {
     for (const [key, flow] of this.flows()) {
       this.datapath.flows.update(key, {
         ...flow,
-        lastNs: flow.lastNs - BigInt(seconds) * 1_000_000_000n,
+        /* Also on a machine that has not run for so long: the programs' arithmetic wraps as well. */
+        lastNs: BigInt.asUintN(64, flow.lastNs - BigInt(seconds) * 1_000_000_000n),
       });
     }
   }
@@ -234,8 +274,14 @@ export class Pods {
   async close(): Promise<void> {
     await this.firewall.settle();
     this.#grace.close();
-    closeFd(this.datapath.eventsFd);
+    if (!this.#isRingTaken) closeFd(this.datapath.eventsFd);
     this.datapath.close();
+  }
+
+  /** Whoever takes the ring closes it. */
+  takeRing(): PodDatapath {
+    this.#isRingTaken = true;
+    return this.datapath;
   }
 
   /** Packets of a pod that have met with this so far. */

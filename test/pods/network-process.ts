@@ -31,7 +31,15 @@ export interface NetworkState {
 async function serve({ pinRoot, nodeName }: NetworkSettings): Promise<void> {
   let applications = 0;
   const network = await openPodNetwork(
-    { pinRoot, nodeName, gatewayMac: GATEWAY_MAC, onApplied: () => applications++ },
+    {
+      pinRoot,
+      nodeName,
+      gatewayMac: GATEWAY_MAC,
+      uplinks: [],
+      eventsPerSecond: 0,
+      onApplied: () => applications++,
+      onEvent: () => undefined,
+    },
     pino({ level: "silent" }),
   );
   /* The same tables once more, for test runs. */

@@ -3,9 +3,20 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { defaultBpffs, type IfIndex, TcAction, testRun } from "../../datapath/index.js";
+import {
+  defaultBpffs,
+  type IfIndex,
+  sumCounters,
+  TcAction,
+  testRun,
+} from "../../datapath/index.js";
+import type { PodTraceStep } from "../../operator/api/engine.js";
+import { LocalPodTable } from "../../operator/apply/local-pod-table.js";
+import { PodObjects } from "../../operator/apply/pod-objects.js";
+import { traceNow } from "../../operator/apply/pod-tracer.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
 import type { CompiledRule } from "../../operator/compile/rule-list.js";
+import { podFacts } from "../../operator/model/pod-facts.js";
 import { CompiledSubject, writtenNames } from "../pod-rules/compiled-subject.js";
 import { formatAddress, isSameAddress } from "../policy-oracle/address.js";
 import { type Cluster, keyOf, type Pod } from "../policy-oracle/manifests.js";
@@ -35,6 +46,10 @@ interface Place {
 export interface KernelPolicySubject extends PolicySubject {
   /** In force, in order of judgement. */
   rules(): readonly CompiledRule[];
+  /** By the policies of both ends that are pods of the node, egress first. Nothing else may come of it. */
+  trace(packet: Packet): readonly PodTraceStep[];
+  /** All that a packet could have changed. */
+  marks(): unknown;
   close(): Promise<void>;
 }
 
@@ -63,6 +78,8 @@ export async function openPolicySubject(sizes?: PodSizes): Promise<KernelPolicyS
       load: (cluster, name) => subject.load(cluster, name),
       judge: (one) => subject.judge(one),
       rules: () => pods.firewall.rules?.rules ?? [],
+      trace: (one) => subject.trace(one),
+      marks: () => subject.marks(),
       close,
     };
   } catch (error) {
@@ -147,6 +164,70 @@ class ProgramSubject implements PolicySubject {
     );
   }
 
+  trace(one: Packet): readonly PodTraceStep[] {
+    assert.ok(this.#loaded);
+    const { cluster, node } = this.#loaded;
+    const { datapath, firewall, slots } = this.#pods;
+    const input = this.#compiled.input!;
+    const nodes = new Map(input.nodes.map((record) => [record.name, record]));
+    const around = {
+      nodeName: node,
+      nodes,
+      local: this.#table(),
+      ownAddresses: input.ownAddresses,
+    };
+    const { rules } = this.#compiled;
+    const tracing = { datapath, firewall, slots, rules, around, gatewayMac: GATEWAY_MAC };
+    const ends = endsOf(cluster, one);
+    const frame = frameOf(one, ends, GATEWAY_MAC);
+    const steps: PodTraceStep[] = [];
+    for (const [direction, end] of [
+      ["egress", ends.source],
+      ["ingress", ends.destination],
+    ] as const) {
+      if (end.pod === undefined || !this.#local.has(keyOf(end.pod))) continue;
+      const query = { pod: keyOf(end.pod), direction, frame };
+      steps.push(this.#node.enter(() => traceNow(tracing, query)));
+    }
+    return steps;
+  }
+
+  marks(): unknown {
+    const { datapath } = this.#pods;
+    return {
+      rules: this.#readCounts(),
+      outcomes: sumCounters(datapath.outcomeCounters),
+      flows: [...datapath.flows.entries()],
+      fragments: [...datapath.fragments.entries()],
+      lost: datapath.eventsLost(),
+    };
+  }
+
+  /** As an agent has them. */
+  #table(): LocalPodTable {
+    const objects = new PodObjects();
+    for (const record of this.#compiled.input!.pods.values()) {
+      objects.submit({ type: "upsert", record });
+    }
+    const table = new LocalPodTable(objects);
+    for (const { key, slotIn, slotOut, record } of this.#compiled.input!.localPods) {
+      const place = this.#local.get(key);
+      if (place === undefined) continue;
+      const [ipv4, ipv6] = ([4, 6] as const).map((family) => {
+        return podFacts(record).addresses.find((text) => text.includes(":") === (family === 6));
+      });
+      const { namespace, name } = record;
+      const link = {
+        hostName: key,
+        mac: place.mac,
+        addresses: { ipv4, ipv6 },
+        pod: { namespace, name, uid: undefined },
+      };
+      table.add(link, { index: place.index, slotIn, slotOut });
+    }
+    return table;
+  }
+
   /** By the rule that counted the packet; of an accepted one by the first. */
   #answer(allowed: boolean): PolicyAnswer {
     const before = this.#counts;
@@ -183,8 +264,10 @@ class ProgramSubject implements PolicySubject {
         mac,
         slotOut,
         slotIn,
+        limits: 0,
       });
-      const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac: macBytes(GATEWAY_MAC) };
+      const gatewayMac = macBytes(GATEWAY_MAC);
+      const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac, limits: 0 };
       if (v4 !== undefined) pods.update({ address: words(v4), family: 4 }, row);
       if (v6 !== undefined) pods.update({ address: words(v6), family: 6 }, row);
       this.#local.set(keyOf(pod), place);

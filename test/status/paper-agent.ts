@@ -1,5 +1,5 @@
 import pino from "pino";
-import type { EngineStatus, PolicyState } from "../../operator/api/engine.js";
+import type { EngineStatus, PodPolicyState, PolicyState } from "../../operator/api/engine.js";
 import { selectorMatches } from "../../operator/compile/selectors.js";
 import type { KubeClient, KubeRequest } from "../../operator/kube/client.js";
 import { KubeError } from "../../operator/kube/errors.js";
@@ -26,6 +26,8 @@ export interface PaperAgent {
   say(policy: string, changes: Partial<PolicyState>): void;
   /** What this node says of itself. */
   change(changes: Partial<EngineStatus>): void;
+  /** Gives it a pod network, and what it says of policies of pods. */
+  sayPods(policies: readonly PodPolicyState[]): void;
   /** From now on its calls get no answer, as when its node lost the network. */
   cutOff(): void;
   close(): Promise<void>;
@@ -84,6 +86,10 @@ export async function startPaperAgent(
       engine.changes = changes;
       reporting.look();
     },
+    sayPods: (policies) => {
+      engine.podPoliciesSaid = policies;
+      reporting.look();
+    },
     cutOff,
     close,
   };
@@ -92,6 +98,7 @@ export async function startPaperAgent(
 class PaperEngine {
   readonly says = new Map<string, Partial<PolicyState>>();
   changes: Partial<EngineStatus> = {};
+  podPoliciesSaid: readonly PodPolicyState[] | undefined;
   readonly #node: string;
   readonly #policies = new Map<string, XdpPolicyRecord>();
   #labels: Readonly<Record<string, string>> = {};
@@ -112,6 +119,10 @@ class PaperEngine {
     else if (event.record.kind === "Node" && event.record.name === this.#node) {
       this.#labels = event.record.labels;
     }
+  }
+
+  podPolicies(): readonly PodPolicyState[] | undefined {
+    return this.podPoliciesSaid;
   }
 
   status(): EngineStatus {

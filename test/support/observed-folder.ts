@@ -3,12 +3,12 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ObjectRecord, Problem } from "../../operator/model/records.js";
+import type { Problem } from "../../operator/model/records.js";
 import {
   ManifestFolder,
   type ManifestFolderOptions,
 } from "../../operator/source/manifest-folder.js";
-import type { ObjectEvent } from "../../operator/source/source.js";
+import type { ObjectEvent, SourceRecord } from "../../operator/source/source.js";
 
 const DEADLINE_MS = 10_000;
 
@@ -35,8 +35,9 @@ export function cidrSet(name: string, ...cidrs: readonly string[]): string {
 /** A folder of manifests of its own, a source on it, and what that has told so far. */
 export class ObservedFolder {
   readonly path = mkdtempSync(join(tmpdir(), "slt-manifests-"));
-  readonly events: ObjectEvent<ObjectRecord>[] = [];
-  readonly objects = new Map<string, ObjectRecord>();
+  readonly events: ObjectEvent[] = [];
+  /** By `KIND/NAME`, or `KIND/NAMESPACE/NAME`. */
+  readonly objects = new Map<string, SourceRecord>();
   problems: readonly Problem[] = [];
   #source: ManifestFolder | undefined;
 
@@ -59,12 +60,12 @@ export class ObservedFolder {
     await this.#source.start((event) => this.#take(event));
   }
 
-  #take(event: ObjectEvent<ObjectRecord>): void {
+  #take(event: ObjectEvent): void {
     this.events.push(event);
     if (event.type === "upsert") {
-      this.objects.set(`${event.record.kind}/${event.record.name}`, event.record);
+      this.objects.set(keyOf(event.record), event.record);
     } else if (event.type === "delete") {
-      assert.ok(this.objects.delete(`${event.kind}/${event.name}`), "delete of an unknown object");
+      assert.ok(this.objects.delete(keyOf(event)), "delete of an unknown object");
     } else if (event.type === "problems") {
       this.problems = event.problems;
     }
@@ -105,4 +106,8 @@ export class ObservedFolder {
       await sleep(5);
     }
   }
+}
+
+function keyOf(of: { readonly kind: string; readonly namespace?: string; readonly name: string }) {
+  return [of.kind, ...(of.namespace === undefined ? [] : [of.namespace]), of.name].join("/");
 }

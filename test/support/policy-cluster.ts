@@ -13,7 +13,7 @@ import type { CidrV4, CidrV6, NodeRecord } from "../../operator/model/records.js
 import type { ClusterRecord } from "../../operator/model/records-cluster.js";
 import type { Labels, NamedPort, PodRecord } from "../../operator/model/records-pod.js";
 import { parseCidr } from "../oracle/address.js";
-import { walkRules, type WalkStep } from "./rule-walk.js";
+import { walkRules, type WalkStep } from "../../operator/compile/rule-walk.js";
 
 const ORIGIN = { source: "test" };
 const interner = new Interner();
@@ -118,6 +118,8 @@ export function inputOf(cluster: TestCluster): PodRulesInput {
         origin: ORIGIN,
         labels,
         addresses,
+        internalAddresses: [],
+        createdAtMs: 0,
         podCidrs: [],
         isLeaving: false,
       };

@@ -15,6 +15,9 @@
 {{- $_ := set $config "cniBinDir" "/node/cni/bin" }}
 {{- $_ := set $config "cniConfDir" "/node/cni/net.d" }}
 {{- $_ := set $config "sysctlDir" "/node/proc/sys" }}
+{{- $_ := set $config "podRouting" .Values.podNetwork.routing }}
+{{- $_ := set $config "masquerade" .Values.podNetwork.masquerade.enabled }}
+{{- with .Values.podNetwork.masquerade.exceptions }}{{ $_ := set $config "masqueradeExceptions" . }}{{ end }}
 {{- end -}}
 {{- /* The node's own address is known to the pod only: daemonset.yaml. */ -}}
 {{- if ne .Values.metrics.listen "NodeAddress" -}}
@@ -24,7 +27,15 @@
 {{- toYaml $config }}
 {{- /* Values are floating point to Helm, which would write 1e+06. */}}
 eventsPerSecond: {{ int64 .Values.eventsPerSecond }}
+{{- if .Values.podNetwork.enabled }}
+vxlanPort: {{ int64 .Values.podNetwork.vxlan.port }}
+vxlanVni: {{ int64 .Values.podNetwork.vxlan.vni }}
+podMtu: {{ int64 .Values.podNetwork.mtu }}
+{{- end }}
 {{- if not (kindIs "invalid" .Values.addressLines) }}
 addressLines: {{ int64 .Values.addressLines }}
+{{- end }}
+{{- if and .Values.podNetwork.enabled (not (kindIs "invalid" .Values.podNetwork.flows)) }}
+flows: {{ int64 .Values.podNetwork.flows }}
 {{- end }}
 {{- end -}}

@@ -18,9 +18,9 @@ interface CleanupOptions {
 export function cleanupCommand(cli: Cli): Command {
   return localCommand(
     "cleanup",
-    "take Sluice off this node: programs, tables, state",
-    "Removes every pin, link and state file of Sluice, so that no packet is judged any " +
-      "more. The agent must have ended. Asks first.",
+    "take Sluice off this node: programs, tables, routes, state",
+    "Removes every pin, link, route and state file of Sluice, so that no packet is judged any " +
+      "more, and none led to the pods of other nodes. The agent must have ended. Asks first.",
   )
     .option("--pin-root <folder>", "as the agent was started", "/sys/fs/bpf/sluice")
     .option("--state-folder <folder>", "as the agent was started", "/run/sluice")
@@ -30,7 +30,8 @@ export function cleanupCommand(cli: Cli): Command {
       const output = createOutput(io, options.output);
       const { carryOutCleanup, planCleanup } = await import("../../health/cleanup.js");
       const plan = planCleanup(options);
-      if (plan.files.length + plan.folders.length + plan.filters.length === 0) {
+      const { files, folders, filters: tc, routing } = plan;
+      if (files.length + folders.length + tc.length + routing.length === 0) {
         output.show({ removed: [] }, () => "there is nothing to remove");
         return;
       }
@@ -38,15 +39,15 @@ export function cleanupCommand(cli: Cli): Command {
       carryOutCleanup(options, plan);
       for (const path of plan.strangers) output.note(`left alone: ${printable(path)}`);
       const filters = plan.filters.map(({ name }) => `tc filter of ${name}`);
-      const removed = [...plan.files, ...filters, ...plan.folders];
+      const removed = [...plan.files, ...filters, ...plan.routing, ...plan.folders];
       output.show({ removed }, () => `removed ${counted(plan)}`);
     });
 }
 
-function counted({ files, folders, filters }: CleanupPlan): string {
+function counted({ files, folders, filters, routing }: CleanupPlan): string {
   const parts = [`${files.length} pins and files`, `${folders.length} folders`];
   if (filters.length > 0) parts.push(`${filters.length} tc filters`);
-  return parts.join(", ");
+  return [...parts, ...routing].join(", ");
 }
 
 async function ask(io: CliIo, plan: CleanupPlan, options: CleanupOptions): Promise<void> {

@@ -26,8 +26,9 @@ export function eventsCommand(cli: Cli): Command {
     agentCommand(
       cli,
       "events",
-      "sampled packets as rules with `log` judge them, live",
-      "Prints packets that rules with `log: {oneIn: N}` sampled, from now until Ctrl-C, with " +
+      "sampled packets as rules with `log` judge them, and what pods' policies refuse, live",
+      "Prints packets that rules with `log: {oneIn: N}` sampled, and packets of pods that " +
+        "policies refuse (or in audit mode would), from now until Ctrl-C, with " +
         "the rule that matched and what it did. Options of one kind are alternatives, options " +
         "of different kinds must all fit; names may have * and ?.",
     )
@@ -44,6 +45,7 @@ export function eventsCommand(cli: Cli): Command {
       .option("--audit", "only what audit policies report")
       .option("--no-audit", "only what was done")
       .option("--interface <glob>", "interface", collect)
+      .option("--pod <glob>", "NAMESPACE/NAME of the pod whose policies judged", collect)
       .option("--source <cidr>", "source address or CIDR", collect)
       .option("--destination <cidr>", "destination address or CIDR", collect)
       .option("--protocol <name>", "IP protocol, by name or number", collect)
@@ -102,7 +104,7 @@ export function eventText(
     colors.dim(time),
     colors.bold(`${event.policy}/${event.rule}`),
     effect,
-    event.interface,
+    event.pod === undefined ? event.interface : `${event.direction} of ${event.pod}`,
     describePacket(packet),
     `length ${event.length}`,
   ].join("  ");

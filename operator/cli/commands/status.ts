@@ -1,5 +1,10 @@
 import type { Command } from "commander";
-import type { EngineStatus, PolicyState } from "../../api/engine.js";
+import type {
+  EngineStatus,
+  PodNetworkState,
+  PodRoutingState,
+  PolicyState,
+} from "../../api/engine.js";
 import type { AgentStatus } from "../../api/requests.js";
 import { formatProblem } from "../../model/problem.js";
 import type { Problem } from "../../model/records.js";
@@ -202,10 +207,20 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
     `${formatCount(pods.pods)} attached${pods.closedPods === 0 ? "" : output.colors.red(closed)}; ` +
       `${formatCount(pods.policies)} policies, ${formatCount(pods.rules)} rules, ` +
       `generation ${pods.generation}`,
+    ...pods.podProblems.slice(0, mostPodProblems).map(({ type, namespace, name, message }) => {
+      const what = type === "Closed" ? "closed" : "not attached";
+      const who = name === undefined ? "a pod" : `${namespace}/${name}`;
+      return output.colors.red(printable(`${who} ${what}: ${message}`));
+    }),
+    ...(pods.podProblems.length > mostPodProblems
+      ? [`and ${pods.podProblems.length - mostPodProblems} more pods without network`]
+      : []),
     ...pods.pools.map(({ cidr, used, capacity }) => {
       const all = capacity >= uncountable ? "" : ` of ${formatCount(capacity)}`;
       return `${cidr}: ${formatCount(used)}${all} addresses in use`;
     }),
+    ...(pods.routing === undefined ? [] : [routing(pods.routing, output)]),
+    flows(pods.flows),
     ...pods.tables
       .filter(({ used, capacity }) => used >= pressing * capacity)
       .map(({ name, used, capacity }) =>
@@ -219,7 +234,28 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
   return lines.filter((line) => line !== "").join("\n");
 }
 
+function routing(state: PodRoutingState, { colors }: Output): string {
+  const { mode, inSync, mtu, devices, nodes, routes, masquerade } = state;
+  const by = devices.map((device) => ` (${device.name}, MTU ${device.mtu})`).join("");
+  const parts = [
+    `routing ${mode}${by}`,
+    `${formatCount(nodes)} other nodes`,
+    `${formatCount(routes)} routes`,
+    `MTU of pods ${mtu}`,
+    masquerade ? "masquerade" : "no masquerade",
+  ];
+  return `${parts.join(", ")}${inSync ? "" : colors.red(", not in sync")}`;
+}
+
+function flows({ entries, capacity, evicted, homeless }: PodNetworkState["flows"]): string {
+  const forgotten = evicted + homeless;
+  const lost = forgotten === 0 ? "" : `, ${formatCount(forgotten)} forgotten by the full table`;
+  return `${formatCount(entries)} of ${formatCount(capacity)} flows${lost}`;
+}
+
 const pressing = 0.9;
+/** Documents have all of them. */
+const mostPodProblems = 5;
 /** Addresses of an IPv6 podCIDR, which nobody runs out of. */
 const uncountable = 2 ** 32;
 

@@ -1,15 +1,8 @@
-/** Compiled rules judged one by one and set by set: what classes and bitmaps must come to. */
-
-import {
-  keyAddress,
-  keyRest,
-  restIsException,
-  restLength,
-} from "../../operator/compile/prefix-key.js";
-import type { ProtocolBox, ProtocolProduct } from "../../operator/compile/protocol-boxes.js";
-import type { CompiledRule } from "../../operator/compile/rule-list.js";
-import type { SetContent, SetPart } from "../../operator/compile/set-content.js";
-import type { PortRange } from "../../operator/model/records.js";
+import type { PortRange } from "../model/records.js";
+import { keyAddress, keyRest, restIsException, restLength } from "./prefix-key.js";
+import type { ProtocolBox, ProtocolProduct } from "./protocol-boxes.js";
+import type { CompiledRule } from "./rule-list.js";
+import type { SetContent, SetPart } from "./set-content.js";
 
 /** Whole packets without IP options. */
 export interface WalkedPacket {
@@ -47,7 +40,10 @@ const PORTED = new Map([
   [132, "sctp"],
 ] as const);
 
-/** Accept, Drop and Pass only. */
+/** A condition of a rule. */
+export type RuleField = "subject" | "source" | "destination" | "protocol";
+
+/** Judges rule by rule and set by set: what classes and bitmaps come to. Of actions Accept, Drop and Pass only. */
 export function walkRules(
   rules: readonly CompiledRule[],
   contents: ReadonlyMap<string, SetContent>,
@@ -68,23 +64,29 @@ export function walkRules(
 }
 
 function matches(
-  { interfaces, from, to, protocols, traits }: CompiledRule,
+  rule: CompiledRule,
   contents: ReadonlyMap<string, SetContent>,
   packet: WalkedPacket,
 ): boolean {
+  return unmetFields(rule, contents, packet).next().done === true;
+}
+
+/** Conditions of a rule that a packet does not meet. */
+export function* unmetFields(
+  { interfaces, from, to, protocols, traits }: CompiledRule,
+  contents: ReadonlyMap<string, SetContent>,
+  packet: WalkedPacket,
+): Generator<RuleField, void> {
   const isIn = (keys: readonly string[], address: bigint) =>
     keys.some((key) => {
       const content = contents.get(key);
       if (content === undefined) throw new Error(`the set ${key} has no content`);
       return holds(content, packet.family, address);
     });
-  return (
-    traits === 0 &&
-    interfaces.includes(packet.slot) &&
-    (from === undefined || isIn(from, packet.source)) &&
-    (to === undefined || isIn(to, packet.destination)) &&
-    (protocols === undefined || accepts(protocols, packet))
-  );
+  if (traits !== 0 || !interfaces.includes(packet.slot)) yield "subject";
+  if (from !== undefined && !isIn(from, packet.source)) yield "source";
+  if (to !== undefined && !isIn(to, packet.destination)) yield "destination";
+  if (protocols !== undefined && !accepts(protocols, packet)) yield "protocol";
 }
 
 function accepts(protocols: ProtocolProduct, packet: WalkedPacket): boolean {
