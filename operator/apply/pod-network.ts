@@ -274,6 +274,7 @@ export class PodNetwork {
     this.#timer.cancel();
     clearInterval(this.#addressTimer);
     await this.#running;
+    this.#edge.close();
     await this.#firewall.settle();
     await this.#flows.close();
     this.#grace.close();
@@ -326,7 +327,7 @@ export class PodNetwork {
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
     /* Their program judges by these tables, so they are filled before. */
-    this.#edge.followInterfaces();
+    this.#edge.followInterfacesSoon();
   }
 
   #ownNode() {
