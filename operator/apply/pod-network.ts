@@ -269,6 +269,7 @@ export class PodNetwork {
     this.#timer.cancel();
     clearInterval(this.#addressTimer);
     await this.#running;
+    this.#edge.close();
     await this.#firewall.settle();
     await this.#flows.close();
     this.#grace.close();
@@ -331,7 +332,8 @@ export class PodNetwork {
         if (isThere && !entry.isConnected) this.#connect(entry);
       }
       /* Their program judges by these tables, so they are filled before. */
-      this.#edge.followInterfaces();
+      if (this.#flows.isCarrying) this.#edge.followInterfaces();
+      else this.#edge.followInterfacesSoon();
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
   }
