@@ -30,7 +30,6 @@ import { createNamespace, type Namespace } from "../support/netns.js";
 import { macBytes } from "../support/packets.js";
 import { FIRST_SOURCE_PORT, frameOf, type Part, withSourcePorts } from "./frames.js";
 import { localTable } from "./local-table.js";
-import { FIRST_SOURCE_PORT, withSourcePorts } from "./source-ports.js";
 import { GATEWAY_MAC, openPods, type PodSizes, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
