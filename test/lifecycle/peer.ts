@@ -121,8 +121,7 @@ const answers: Answers = {
       socket.on("error", () => end("refused"));
     }),
   serveWho: ({ port }) => serveWho(port),
-  askWho: ({ protocol, to, port, bytes = 0, timeoutMs }) =>
-    protocol === "tcp" ? whoByTcp(to, port, bytes, timeoutMs) : whoByUdp(to, port, timeoutMs),
+  askWho: (asked) => (asked.protocol === "tcp" ? whoByTcp(asked) : whoByUdp(asked)),
   tellTcp({ name, text }) {
     connections.get(name)?.socket.write(text);
   },
