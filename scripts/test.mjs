@@ -7,7 +7,7 @@ import { setUp } from "./setup.mjs";
 const folders = ["datapath", "operator", "examples", "bench", "test"];
 
 /** Tests of agents and API servers wait most of the time, so two files of them run at once. */
-const waiting = /^test\/(chart|cli|crds|kube|kubernetes|status|support)\//;
+const waiting = /^test\/(chart|cli|crds|kube|kubernetes|status|support|truth)\//;
 
 /**
  * Test files by their sources, so that the compiled test of a deleted source does not run.

@@ -45,6 +45,8 @@ struct packet {
 	/* Host order. ICMP echo: the identifier in both. */
 	__u16 source_port;
 	__u16 destination_port;
+	/* Interface slot of the pod whose rules judge it. */
+	__u16 subject;
 	__u32 fragment_id;
 	/* Protocol by the fragment header, the same in all fragments; `protocol` is known to the first only. */
 	__u8 fragment_protocol;
@@ -64,8 +66,6 @@ struct packet {
 	/* What became of it. */
 	__u8 verdict;
 	__u8 reason;
-	/* Interface slot of the pod whose rules judge it. */
-	__u16 subject;
 	/* enum rule_action of the deciding rule, when it redirects */
 	__u8 action;
 	__u32 slot;

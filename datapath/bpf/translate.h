@@ -219,7 +219,7 @@ __noinline int translate_forth(struct __sk_buff *skb, struct packet *packet)
 	if (!is_first_syn(packet) && !is_of_known_flow(packet, &became) && is_answer_to_node(skb, packet))
 		return NOT_TRANSLATED;
 	read_packet_endpoints(packet, &packet->opened_as);
-	if (packet->fragment == FRAGMENT_FIRST)
+	if (packet->fragment == FRAGMENT_FIRST && !packet->tracing)
 		remember_translation(packet, &became);
 	if (!write_endpoints(skb, packet, &became))
 		return SPOILT;

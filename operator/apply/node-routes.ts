@@ -232,8 +232,8 @@ export class NodeRoutes {
     this.#podRoutes = rows.podRoutes;
     const told = JSON.stringify(rows.podRoutes);
     if (told !== this.#told) {
-      this.#told = told;
       this.#options.onRoutes?.(rows.podRoutes);
+      this.#told = told;
     }
     const [first] = failures;
     if (first !== undefined) {

@@ -1,8 +1,8 @@
 /** Sends and receives in a network namespace for a test; started by peer-process.ts, which it answers. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { readFileSync } from "node:fs";
 import { createServer as createHttpServer, get } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { netstat } from "../support/netstat.js";
 import type { PeerCall, PeerCalls, PeerReply } from "./peer-calls.js";
 import { serveWho, whoByTcp, whoByUdp } from "./who.js";
 
@@ -122,7 +122,11 @@ const answers: Answers = {
     }),
   serveWho: ({ port }) => serveWho(port),
   askWho: (asked) => (asked.protocol === "tcp" ? whoByTcp(asked) : whoByUdp(asked)),
-  tellTcp({ name, text }) {
+  async tellTcp({ name, text }) {
+    // The other end may know of a connection before this one has accepted it.
+    for (let waited = 0; !connections.has(name) && waited < 5000; waited += 5) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     connections.get(name)?.socket.write(text);
   },
   lastCaller: () => {
@@ -260,14 +264,6 @@ function request(url: string): void {
     response.on("end", () => requests.succeeded++);
   });
   sent.on("error", fail);
-}
-
-/** One number of /proc/net: pairs of lines, names and then values. */
-function netstat(file: string, prefix: string, name: string): number {
-  const lines = readFileSync(`/proc/thread-self/net/${file}`, "utf8").split("\n");
-  const [names, values] = lines.filter((line) => line.startsWith(prefix));
-  const index = names?.split(" ").indexOf(name) ?? -1;
-  return Number(values?.split(" ")[index] ?? 0);
 }
 
 process.on("message", (message) => {

@@ -160,7 +160,13 @@ export async function createWorld(lab: Lab): Promise<World> {
   return world;
 }
 
-function startAgent(lab: Lab, node: Namespace, api: ApiClient, options: AgentOptions): Agent {
+/** Starts an agent in the namespace of a node; it ends with the lab at the latest. */
+export function startAgent(
+  lab: Lab,
+  node: Namespace,
+  api: ApiClient,
+  options: AgentOptions,
+): Agent {
   const { flags = {}, script = agentScript, wrapper = [] } = options;
   const words = Object.entries(flags).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, value],

@@ -11,17 +11,14 @@ import {
   testRun,
 } from "../../datapath/index.js";
 import type { PodTraceStep } from "../../operator/api/engine.js";
-import { LocalPodTable } from "../../operator/apply/local-pod-table.js";
-import { PodObjects } from "../../operator/apply/pod-objects.js";
 import { traceNow } from "../../operator/apply/pod-tracer.js";
 import { compileFieldClasses } from "../../operator/compile/field-classes.js";
+import type { PodRules } from "../../operator/compile/pod-rules.js";
 import type { CompiledRule } from "../../operator/compile/rule-list.js";
-import { podFacts } from "../../operator/model/pod-facts.js";
 import { CompiledSubject, writtenNames } from "../pod-rules/compiled-subject.js";
-import { formatAddress, isSameAddress } from "../policy-oracle/address.js";
+import { type Address, formatAddress, isSameAddress } from "../policy-oracle/address.js";
 import { type Cluster, keyOf, type Pod } from "../policy-oracle/manifests.js";
 import {
-  type Ends,
   endsOf,
   localPods,
   nodeAddresses,
@@ -30,8 +27,10 @@ import {
 } from "../policy-oracle/packet.js";
 import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 import { createNamespace, type Namespace } from "../support/netns.js";
-import { eth, ipv4, ipv6, type Layer, macBytes, packet } from "../support/packets.js";
-import { icmp, icmpv6, sctp, tcp, udp } from "../support/transports.js";
+import { macBytes } from "../support/packets.js";
+import { frameOf, type Part } from "./frames.js";
+import { localTable } from "./local-table.js";
+import { FIRST_SOURCE_PORT, withSourcePorts } from "./source-ports.js";
 import { GATEWAY_MAC, openPods, type PodSizes, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
@@ -43,7 +42,28 @@ interface Place {
   readonly mac: string;
 }
 
+interface LocalPlace extends Place {
+  readonly slotOut: number;
+  readonly slotIn: number;
+}
+
+/** Rules of one name, which may take several bits, count together. */
+interface CountedRule {
+  readonly slot: number;
+  readonly rule: CompiledRule;
+  /** Slots of the interfaces that any of them judges. */
+  readonly interfaces: Set<number>;
+}
+
 export interface KernelPolicySubject extends PolicySubject {
+  /**
+   * Opens a connection by each packet, and keeps what the programs know of it over the next loads. Packets have ports.
+   *
+   * @returns whether each first packet passed
+   */
+  open(packets: readonly Packet[]): readonly boolean[];
+  /** Whether a further packet of the connection passes that the packet at this place has opened. */
+  goesOn(place: number, part: "answer" | "later"): boolean;
   /** In force, in order of judgement. */
   rules(): readonly CompiledRule[];
   /** By the policies of both ends that are pods of the node, egress first. Nothing else may come of it. */
@@ -77,6 +97,9 @@ export async function openPolicySubject(sizes?: PodSizes): Promise<KernelPolicyS
     return {
       load: (cluster, name) => subject.load(cluster, name),
       judge: (one) => subject.judge(one),
+      judgeAll: (packets) => subject.judgeAll(packets),
+      open: (packets) => subject.open(packets),
+      goesOn: (place, part) => subject.goesOn(place, part),
       rules: () => pods.firewall.rules?.rules ?? [],
       trace: (one) => subject.trace(one),
       marks: () => subject.marks(),
@@ -94,12 +117,17 @@ class ProgramSubject implements PolicySubject {
   readonly #pods: Pods;
   readonly #places: readonly Place[];
   readonly #uplink: IfIndex;
+  #contents: PodRules["contents"] | undefined;
   #loaded: { readonly cluster: Cluster; readonly node: string } | undefined;
+  #ownAddresses: readonly Address[] = [];
+  #opened: readonly (readonly [Packet, number])[] = [];
   /** By key: those that have a row. */
-  #local = new Map<string, Place>();
+  #local = new Map<string, LocalPlace>();
   /** Rules that can decide, in order, and what their slots had counted last. */
-  #rules: readonly { readonly slot: number; readonly rule: CompiledRule }[] = [];
-  #counts: readonly bigint[] = [];
+  #rules: readonly CountedRule[] = [];
+  #counts = new Map<CountedRule, bigint>();
+  /** By slot of an interface: the rules that judge there. */
+  #rulesAt = new Map<number, readonly CountedRule[]>();
 
   constructor(node: Namespace, pods: Pods, places: readonly Place[], uplink: IfIndex) {
     this.#node = node;
@@ -114,7 +142,7 @@ class ProgramSubject implements PolicySubject {
     this.#writeRows(cluster, node);
     const slots = this.#compiled.input!.localPods.flatMap((pod) => [pod.slotOut, pod.slotIn]);
     const { firewall } = this.#pods;
-    await firewall.change({
+    const isNew = await firewall.change({
       rules,
       fieldClasses: compileFieldClasses(rules),
       contents,
@@ -123,35 +151,89 @@ class ProgramSubject implements PolicySubject {
       passUnparsable: false,
       eventsPerSecond: 0,
     });
+    /* As the agent does. */
+    if (!isNew && contents !== this.#contents) firewall.judgeFlowsAgain();
+    this.#contents = contents;
     const inForce = firewall.rules!;
-    const seen = new Set<number>();
-    this.#rules = inForce.rules.flatMap((rule, index) => {
+    const bySlot = new Map<number, CountedRule>();
+    inForce.rules.forEach((rule, index) => {
+      if (rule.audit || rule.action === "Pass") return;
       const slot = inForce.slots[index]!;
-      if (rule.audit || rule.action === "Pass" || seen.has(slot)) return [];
-      seen.add(slot);
-      return { slot, rule };
+      const known = bySlot.get(slot) ?? { slot, rule, interfaces: new Set<number>() };
+      for (const at of rule.interfaces) known.interfaces.add(at);
+      bySlot.set(slot, known);
     });
-    this.#counts = this.#readCounts();
+    this.#rules = [...bySlot.values()];
+    this.#counts = new Map(this.#rules.map((rule) => [rule, this.#count(rule)]));
+    this.#rulesAt = new Map(
+      slots.map((slot) => [slot, this.#rules.filter(({ interfaces }) => interfaces.has(slot))]),
+    );
     this.#loaded = { cluster, node };
+    this.#ownAddresses = cluster.nodes
+      .filter(({ metadata }) => metadata.name === node)
+      .flatMap(nodeAddresses);
   }
 
   judge(one: Packet): PolicyAnswer {
+    return this.judgeAll([one])[0]!;
+  }
+
+  /**
+   * Every packet is the first of its connection: each has a source port of its own, and what it would be without ports
+   * is forgotten before the next like it.
+   */
+  judgeAll(packets: readonly Packet[]): readonly PolicyAnswer[] {
+    const portless = new Set<string>();
+    const answers = this.#node.enter(() =>
+      withSourcePorts(packets).map(([one, sourcePort]) => {
+        if (one.destinationPort === undefined) {
+          const key = `${[one.source, one.destination].sort().join(" ")} ${one.protocol}`;
+          if (portless.has(key)) this.#pods.forget();
+          portless.add(key);
+        }
+        const { passes, slots } = this.#send(one, sourcePort, "first");
+        return this.#answer(passes, slots);
+      }),
+    );
+    this.#pods.forget();
+    this.#assertCounts();
+    return answers;
+  }
+
+  open(packets: readonly Packet[]): readonly boolean[] {
+    this.#pods.forget();
+    this.#opened = withSourcePorts(packets);
+    return this.#node.enter(() =>
+      this.#opened.map(([one, sourcePort]) => this.#send(one, sourcePort, "first").passes),
+    );
+  }
+
+  goesOn(place: number, part: "answer" | "later"): boolean {
+    return this.#node.enter(() => this.#send(...this.#opened[place]!, part).passes);
+  }
+
+  /** Through the programs of this node that it meets: of the pod that sends it, or else of the one that receives it. */
+  #send(
+    one: Packet,
+    sourcePort: number,
+    part: Part,
+  ): { readonly passes: boolean; readonly slots: readonly number[] } {
     assert.ok(this.#loaded);
-    const { cluster, node } = this.#loaded;
-    const ends = endsOf(cluster, one);
-    const from = ends.source.pod && this.#local.get(keyOf(ends.source.pod));
-    const to = ends.destination.pod && this.#local.get(keyOf(ends.destination.pod));
-    const frame = frameOf(one, ends, from?.mac ?? GATEWAY_MAC);
-    const isOwnNode = cluster.nodes
-      .filter(({ metadata }) => metadata.name === node)
-      .flatMap(nodeAddresses)
-      .some((address) => isSameAddress(address, ends.source.address));
+    const ends = endsOf(this.#loaded.cluster, one);
+    const [sender, receiver] =
+      part === "answer" ? [ends.destination, ends.source] : [ends.source, ends.destination];
+    const from = sender.pod && this.#local.get(keyOf(sender.pod));
+    const to = receiver.pod && this.#local.get(keyOf(receiver.pod));
+    const frame = frameOf(one, ends, from?.mac ?? GATEWAY_MAC, sourcePort, part);
+    const isOwnNode = this.#ownAddresses.some((own) => isSameAddress(own, sender.address));
     const action =
       from !== undefined
         ? this.#run("podOut", frame, from.index, 0)
         : this.#run("podIn", frame, to!.index, isOwnNode ? 0 : this.#uplink);
-    this.#pods.forget();
-    return this.#answer(action !== TcAction.shot);
+    return {
+      passes: action !== TcAction.shot,
+      slots: [from?.slotOut, to?.slotIn].filter((slot) => slot !== undefined),
+    };
   }
 
   #run(program: "podOut" | "podIn", frame: Buffer, index: number, ingressIndex: number): number {
@@ -159,9 +241,8 @@ class ProgramSubject implements PolicySubject {
     const contextBytes = Buffer.alloc(CONTEXT_BYTES);
     contextBytes.writeUInt32LE(ingressIndex, 36);
     contextBytes.writeUInt32LE(index, 40);
-    return this.#node.enter(
-      () => testRun(this.#pods.datapath[program], { packet: frame, contextBytes }).verdict,
-    );
+    return testRun(this.#pods.datapath[program], { packet: frame, contextBytes, growth: 0 })
+      .verdict;
   }
 
   trace(one: Packet): readonly PodTraceStep[] {
@@ -173,13 +254,13 @@ class ProgramSubject implements PolicySubject {
     const around = {
       nodeName: node,
       nodes,
-      local: this.#table(),
+      local: localTable(input, this.#local),
       ownAddresses: input.ownAddresses,
     };
     const { rules } = this.#compiled;
     const tracing = { datapath, firewall, slots, rules, around, gatewayMac: GATEWAY_MAC };
     const ends = endsOf(cluster, one);
-    const frame = frameOf(one, ends, GATEWAY_MAC);
+    const frame = frameOf(one, ends, GATEWAY_MAC, FIRST_SOURCE_PORT);
     const steps: PodTraceStep[] = [];
     for (const [direction, end] of [
       ["egress", ends.source],
@@ -195,7 +276,7 @@ class ProgramSubject implements PolicySubject {
   marks(): unknown {
     const { datapath } = this.#pods;
     return {
-      rules: this.#readCounts(),
+      rules: this.#rules.map((rule) => this.#count(rule)),
       outcomes: sumCounters(datapath.outcomeCounters),
       flows: [...datapath.flows.entries()],
       fragments: [...datapath.fragments.entries()],
@@ -203,47 +284,31 @@ class ProgramSubject implements PolicySubject {
     };
   }
 
-  /** As an agent has them. */
-  #table(): LocalPodTable {
-    const objects = new PodObjects();
-    for (const record of this.#compiled.input!.pods.values()) {
-      objects.submit({ type: "upsert", record });
-    }
-    const table = new LocalPodTable(objects);
-    for (const { key, slotIn, slotOut, record } of this.#compiled.input!.localPods) {
-      const place = this.#local.get(key);
-      if (place === undefined) continue;
-      const [ipv4, ipv6] = ([4, 6] as const).map((family) => {
-        return podFacts(record).addresses.find((text) => text.includes(":") === (family === 6));
-      });
-      const { namespace, name } = record;
-      const link = {
-        hostName: key,
-        mac: place.mac,
-        addresses: { ipv4, ipv6 },
-        pod: { namespace, name, uid: undefined },
-      };
-      table.add(link, { index: place.index, slotIn, slotOut });
-    }
-    return table;
-  }
-
-  /** By the rule that counted the packet; of an accepted one by the first. */
-  #answer(allowed: boolean): PolicyAnswer {
-    const before = this.#counts;
-    this.#counts = this.#readCounts();
-    const hit = this.#rules.filter((_, at) => this.#counts[at] !== before[at]);
+  /** By the rule that counted the packet, of those at these slots; of an accepted one by the first. */
+  #answer(allowed: boolean, slots: readonly number[]): PolicyAnswer {
+    const hit = slots.flatMap((slot) =>
+      this.#rulesAt.get(slot)!.filter((rule) => {
+        const count = this.#count(rule);
+        const isHit = count !== this.#counts.get(rule);
+        this.#counts.set(rule, count);
+        return isHit;
+      }),
+    );
     const by = hit.find(({ rule }) => (rule.action === "Accept") === allowed);
     if (by === undefined) return { allowed };
     const { fullNames } = this.#compiled.rules;
     return { allowed, ...writtenNames(by.rule, fullNames) };
   }
 
-  #readCounts(): readonly bigint[] {
+  /** No rule may have counted a packet of another pod than it judges. */
+  #assertCounts(): void {
+    const wrong = this.#rules.filter((rule) => this.#count(rule) !== this.#counts.get(rule));
+    assert.deepEqual(wrong, [], "rules that have counted packets of other pods");
+  }
+
+  #count({ slot }: CountedRule): bigint {
     const { ruleCounters } = this.#pods.datapath;
-    return this.#rules.map(({ slot }) =>
-      ruleCounters.lookup(slot)!.reduce((sum, { packets }) => sum + packets, 0n),
-    );
+    return ruleCounters.lookup(slot)!.reduce((sum, { packets }) => sum + packets, 0n);
   }
 
   #writeRows(cluster: Cluster, node: string): void {
@@ -270,7 +335,7 @@ class ProgramSubject implements PolicySubject {
       const row = { ifindex: place.index, slotOut, slotIn, mac, gatewayMac, limits: 0 };
       if (v4 !== undefined) pods.update({ address: words(v4), family: 4 }, row);
       if (v6 !== undefined) pods.update({ address: words(v6), family: 6 }, row);
-      this.#local.set(keyOf(pod), place);
+      this.#local.set(keyOf(pod), { ...place, slotOut, slotIn });
     });
   }
 }
@@ -278,30 +343,4 @@ class ProgramSubject implements PolicySubject {
 function addressOf(pod: Pod, family: 4 | 6): string | undefined {
   const found = podAddresses(pod).find((address) => address.family === family);
   return found && formatAddress(found);
-}
-
-function frameOf(one: Packet, { source, destination }: Ends, mac: string): Buffer {
-  const addresses = {
-    source: formatAddress(source.address),
-    destination: formatAddress(destination.address),
-  };
-  const header = source.address.family === 4 ? ipv4(addresses) : ipv6(addresses);
-  return packet(eth({ source: mac, destination: GATEWAY_MAC }), header, transportOf(one));
-}
-
-function transportOf({ protocol, destinationPort = 0, icmpType = 0 }: Packet): Layer {
-  switch (protocol) {
-    case "TCP":
-      return tcp({ destinationPort });
-    case "UDP":
-      return udp({ destinationPort });
-    case "SCTP":
-      return sctp({ destinationPort });
-    case "ICMP":
-      return icmp({ type: icmpType });
-    case "ICMPv6":
-      return icmpv6({ type: icmpType });
-    default:
-      return { protocol, encode: () => Buffer.alloc(20) };
-  }
 }

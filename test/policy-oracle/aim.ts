@@ -41,8 +41,20 @@ interface PortTarget {
 /** Makes packets that have at least one end that is a pod of the node. Ends are addresses. */
 export function createAim(random: Random, cluster: Cluster, node: string): () => Packet {
   const targets = targetsOf(cluster);
+  const rare = targets.filter(isRare);
   const local = localPods(cluster, node);
-  return () => aimPacket(random, cluster, targets, local);
+  return () => {
+    const from = rare.length > 0 && random.chance(0.3) ? rare : targets;
+    return aimPacket(random, cluster, from, local);
+  };
+}
+
+/** What few rules have, and few packets are decided by. */
+function isRare({ peers, ports }: Target): boolean {
+  return (
+    ports.some(({ port, end }) => typeof port === "string" || end !== undefined) ||
+    peers.some(({ ipBlock, domainNames }) => (ipBlock?.except ?? domainNames) !== undefined)
+  );
 }
 
 function aimPacket(

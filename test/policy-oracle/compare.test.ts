@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareWith, type Finding } from "./compare.js";
+import { without } from "./features.js";
 import type { Cluster, NetworkPolicy, Pod } from "./manifests.js";
 import { describeFinding } from "./report.js";
 import { expectedOn, isAnswer, oracleSubject, type PolicySubject } from "./subject.js";
@@ -34,18 +35,6 @@ function withPolicies(change: (policy: NetworkPolicy) => NetworkPolicy) {
 
 function withPods(change: (pod: Pod) => Pod) {
   return (cluster: Cluster): Cluster => ({ ...cluster, pods: cluster.pods.map(change) });
-}
-
-/** The objects with every key of this name left out, wherever it is in them. */
-function without(cluster: Cluster, name: string): Cluster {
-  return Object.fromEntries(
-    Object.entries(cluster).map(([kind, objects]) => [
-      kind,
-      JSON.parse(
-        JSON.stringify(objects, (key, value: unknown) => (key === name ? undefined : value)),
-      ) as unknown,
-    ]),
-  ) as unknown as Cluster;
 }
 
 describe("the comparison", () => {

@@ -1,6 +1,7 @@
 /** Many cases against one subject; what differs from the oracle is made small and reported. */
 
 import { generateCase, type PolicyCase } from "./generate.js";
+import type { Packet } from "./packet.js";
 import { shrink } from "./shrink.js";
 import {
   type Expected,
@@ -21,6 +22,8 @@ export interface CompareOptions {
   readonly maxFindings?: number;
   /** How often shrinking may load a cluster into the subject for one finding. */
   readonly shrinkBudget?: number;
+  /** Told of every packet on which both agreed. */
+  readonly onAgreed?: (policyCase: PolicyCase, packet: Packet, expected: Expected) => void;
 }
 
 export interface CompareSummary {
@@ -69,6 +72,9 @@ export async function compareWith(
     const policyCase = generateCase(seed, index, packetsPerCluster);
     const result = await check(subject, policyCase);
     agreed += result.agreed.length;
+    result.agreed.forEach((expected, at) => {
+      options.onAgreed?.(policyCase, policyCase.packets[at]!, expected);
+    });
     for (const [direction, verdict] of result.agreed.flatMap(({ directions }) => directions)) {
       const key = `${direction} ${verdict.by} ${verdict.allowed ? "allows" : "denies"}`;
       decided.set(key, (decided.get(key) ?? 0) + 1);
@@ -96,11 +102,19 @@ async function check(subject: PolicySubject, policyCase: PolicyCase): Promise<Ch
   } catch (error) {
     return { agreed, failure: { kind: "refusal", error } };
   }
-  for (const packet of packets) {
+  let answers: readonly PolicyAnswer[] | undefined;
+  let failure: Failure | undefined;
+  try {
+    answers = subject.judgeAll?.(packets);
+  } catch (error) {
+    /* One by one it is seen at which packet. */
+    failure = { kind: "error", error };
+  }
+  for (const [index, packet] of packets.entries()) {
     const expected = expectedOn(cluster, node, packet);
     let actual: PolicyAnswer;
     try {
-      actual = await subject.judge(packet);
+      actual = answers?.[index] ?? (await subject.judge(packet));
     } catch (error) {
       return { agreed, failure: { kind: "error", error } };
     }
@@ -109,7 +123,7 @@ async function check(subject: PolicySubject, policyCase: PolicyCase): Promise<Ch
     }
     agreed.push(expected);
   }
-  return { agreed };
+  return failure === undefined ? { agreed } : { agreed, failure };
 }
 
 async function makeSmall(

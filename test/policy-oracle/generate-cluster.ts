@@ -183,7 +183,7 @@ function generateContainers(
     const ports = generatePorts();
     return { name: `main-${index}`, ...(ports.length > 0 ? { ports } : {}) };
   });
-  if (random.chance(0.8)) {
+  if (random.chance(0.5)) {
     return { containers };
   }
   const isSidecar = random.chance(0.5);
@@ -203,6 +203,20 @@ function generateLabels(
     random.chance(0.7) ? [[key, random.pick(list)] as const] : [],
   );
   return labels.length > 0 ? { labels: Object.fromEntries(labels) } : {};
+}
+
+/** The cluster with other labels on these pods. */
+export function relabelPods(
+  random: Random,
+  cluster: Cluster,
+  isChosen: (pod: Pod) => boolean,
+): Cluster {
+  const pods = cluster.pods.map((pod) => {
+    const { labels: _, ...rest } = pod.metadata;
+    const metadata = { ...rest, ...generateLabels(random, POD_LABELS) };
+    return isChosen(pod) ? { ...pod, metadata } : pod;
+  });
+  return { ...cluster, pods };
 }
 
 /** Half of them select everything or one value, the others use every operator. */

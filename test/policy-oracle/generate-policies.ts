@@ -107,8 +107,8 @@ function generatePort(random: Random): NetworkPolicyPort {
     ...random.weighted<Pick<NetworkPolicyPort, "port" | "endPort">>(
       [2, {}],
       [4, { port }],
-      [3, { port, endPort: port + random.pick([0, 1, 30, 1000]) }],
-      [4, { port: random.pick([...PORT_NAMES, ...PORT_NAMES, "unknown"]) }],
+      [5, { port, endPort: port + random.pick([0, 1, 30, 1000]) }],
+      [7, { port: random.pick([...PORT_NAMES, ...PORT_NAMES, "unknown"]) }],
     ),
   };
 }
@@ -187,14 +187,14 @@ function generateClusterPeer(
       () => ({ networks: random.list(1, 3, () => generateBlock(random, cluster).cidr) }),
     ],
     [isEgress ? 4 : 0, () => ({ nodes: generateSelector(random, NODE_LABELS) })],
-    [isEgress && action === "Accept" ? 1 : 0, () => ({ domainNames: ["*.example.com"] })],
+    [isEgress && action === "Accept" ? 4 : 0, () => ({ domainNames: ["*.example.com"] })],
     // A field of a newer version.
     [1, () => ({ services: {} }) as ClusterPolicyPeer],
   )();
 }
 
 function generateClusterProtocol(random: Random, mayName: boolean): ClusterPolicyProtocol {
-  if (mayName && random.chance(0.3)) {
+  if (mayName && random.chance(0.45)) {
     return { destinationNamedPort: random.pick([...PORT_NAMES, ...PORT_NAMES, "unknown"]) };
   }
   const start = random.pick(PORTS);

@@ -68,13 +68,23 @@ function isOnPodNetwork({ spec, status }: Pod): boolean {
   return spec.hostNetwork !== true && status?.phase !== "Succeeded" && status?.phase !== "Failed";
 }
 
+/** Asked for at every packet; a cluster and its objects never change. */
+const knownLocalPods = new WeakMap<Cluster, Map<string, readonly Pod[]>>();
+
 /** The node's pods that policies are about: not ended, with an address of their own. */
 export function localPods(cluster: Cluster, node: string): readonly Pod[] {
-  return cluster.pods.filter(
-    (pod) =>
-      pod.spec.nodeName === node &&
-      podAddresses(pod).some((address) => endpointAt(cluster, address).pod === pod),
-  );
+  const known = knownLocalPods.get(cluster) ?? new Map<string, readonly Pod[]>();
+  knownLocalPods.set(cluster, known);
+  let pods = known.get(node);
+  if (pods === undefined) {
+    pods = cluster.pods.filter(
+      (pod) =>
+        pod.spec.nodeName === node &&
+        podAddresses(pod).some((address) => endpointAt(cluster, address).pod === pod),
+    );
+    known.set(node, pods);
+  }
+  return pods;
 }
 
 /** All addresses of a pod, of both families (N23). */

@@ -24,7 +24,7 @@ export function openSpec(spec: Spec): SpecState {
   const empty: SpecState = {
     cluster: {
       namespaces: names.map((name) => namespaceOf(name, { ns: name })),
-      nodes: [1, 2, 3, 4].map(nodeOf),
+      nodes: [1, 2, 3].map(nodeOf),
       pods: [],
       networkPolicies: [],
       clusterNetworkPolicies: [],
@@ -75,11 +75,12 @@ export function shortName({ metadata }: Pod): string {
   return `${metadata.namespace ?? "default"}${metadata.name}`;
 }
 
-/** Pods a on node 1, b on node 2, …: each node's are in a /24, those of z in a /28 of their own. */
+/** Pods a on node 1, b on 2, c on 3, d on 1: each node's are in a /24, those of z in a /28 of their own. */
 function addPod({ cluster, addresses }: SpecState, pod: string): SpecState {
   const [namespace, name] = splitPod(pod);
-  const node = "abcd".indexOf(name) + 1;
-  const host = { x: 17, y: 18, z: 33 }[namespace] ?? 19;
+  const place = "abcd".indexOf(name);
+  const node = (place % 3) + 1;
+  const host = ({ x: 17, y: 18, z: 33 }[namespace] ?? 19) + (place === 3 ? 3 : 0);
   const address = parseAddress(`10.244.${node}.${host}`);
   const made: Pod = {
     metadata: { name, namespace, labels: { pod: name } },

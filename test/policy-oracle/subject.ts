@@ -26,6 +26,8 @@ export interface PolicySubject {
   load(cluster: Cluster, node: string): Promise<void>;
   /** The first packet of a connection that nothing is known of; ends are addresses. */
   judge(packet: Packet): PolicyAnswer | Promise<PolicyAnswer>;
+  /** As `judge`, for many at once, where that is cheaper. */
+  judgeAll?(packets: readonly Packet[]): readonly PolicyAnswer[];
 }
 
 /** What a node must answer: the directions that it judges, egress first. */
