@@ -121,8 +121,7 @@ const answers: Answers = {
       socket.on("error", () => end("refused"));
     }),
   serveWho: ({ port }) => serveWho(port),
-  askWho: ({ protocol, to, port, bytes = 0, timeoutMs }) =>
-    protocol === "tcp" ? whoByTcp(to, port, bytes, timeoutMs) : whoByUdp(to, port, timeoutMs),
+  askWho: (asked) => (asked.protocol === "tcp" ? whoByTcp(asked) : whoByUdp(asked)),
   async tellTcp({ name, text }) {
     // The other end may know of a connection before this one has accepted it.
     for (let waited = 0; !connections.has(name) && waited < 5000; waited += 5) {

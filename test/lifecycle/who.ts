@@ -2,6 +2,7 @@
 
 import { createSocket } from "node:dgram";
 import { connect, createServer } from "node:net";
+import type { PeerCalls } from "./peer-calls.js";
 
 /** On TCP and UDP. */
 export async function serveWho(port: number): Promise<void> {
@@ -26,17 +27,15 @@ function plain(address: string): string {
   return address.replace(/^::ffff:/, "");
 }
 
+type Asked = Omit<PeerCalls["askWho"]["request"], "protocol">;
+
 /** Every byte has its place in what is sent, so nothing is lost or swapped when it comes back the same. */
-export function whoByTcp(
-  host: string,
-  port: number,
-  bytes: number,
-  timeoutMs: number,
-): Promise<string> {
+export function whoByTcp({ to, port, bytes = 0, localPort, timeoutMs }: Asked): Promise<string> {
   const sent = Buffer.from(Uint8Array.from({ length: bytes }, (_, at) => at ^ (at >> 8)));
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
-    const socket = connect({ host, port }, () => socket.end(sent));
+    const from = localPort === undefined ? {} : { localPort };
+    const socket = connect({ host: to, port, ...from }, () => socket.end(sent));
     const end = (answer: string) => {
       clearTimeout(timer);
       socket.destroy();
@@ -53,7 +52,7 @@ export function whoByTcp(
   });
 }
 
-export function whoByUdp(to: string, port: number, timeoutMs: number): Promise<string> {
+export function whoByUdp({ to, port, localPort, timeoutMs }: Asked): Promise<string> {
   return new Promise((resolve) => {
     const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
     const end = (answer: string) => {
@@ -65,6 +64,6 @@ export function whoByUdp(to: string, port: number, timeoutMs: number): Promise<s
     socket.on("error", ({ message }) => end(message));
     socket.on("message", (message) => end(message.toString()));
     /* Connected: an answer from another address does not count, and an error comes through. */
-    socket.connect(port, to, () => socket.send("who"));
+    socket.bind(localPort, () => socket.connect(port, to, () => socket.send("who")));
   });
 }
