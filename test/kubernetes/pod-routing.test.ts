@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startPeer } from "../lifecycle/peer-process.js";
 import { withCluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
-import { nodeAddress, wireAddress, withPodNodes } from "./pod-nodes.js";
+import { nodeAddress, withPodNodes } from "./pod-nodes.js";
 import { connects, createNamespace, isDropped, type PodNode, type RunningPod } from "./pods.js";
 
 const port = 8080;
@@ -49,7 +48,7 @@ test("pods of several nodes", async (context) => {
   await withCluster(async (cluster) => {
     await createNamespace(cluster, "web");
     const apply = (text: string) => cluster.kubectl(["apply", "-f", "-"], { input: text });
-    await withPodNodes(cluster, async ({ lab, wire, machine, register }) => {
+    await withPodNodes(cluster, async ({ machine, register }) => {
       const [first, second, third] = [await machine(1), await machine(2), await machine(3)];
       await register(1);
       await register(2);
