@@ -52,7 +52,7 @@ test("pods of several nodes", async (context) => {
   await withCluster(async (cluster) => {
     await createNamespace(cluster, "web");
     const apply = (text: string) => cluster.kubectl(["apply", "-f", "-"], { input: text });
-    await withPodNodes(cluster, async ({ machine, register }) => {
+    await withPodNodes(cluster, async ({ lab, wire, machine, register }) => {
       const [first, second, third] = [await machine(1), await machine(2), await machine(3)];
       await register(1);
       await register(2);
