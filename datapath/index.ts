@@ -57,10 +57,12 @@ export {
   attachClsact,
   attachTc,
   attachTcx,
+  attachTcxAside,
   detachClsact,
   queryClsact,
   queryTcx,
 } from "./tc-attach.js";
+export { loadNextProgram } from "./next-program.js";
 export type { LiveRunOptions, TestRunOptions, TestRunResult } from "./test-run.js";
 export {
   TcAction,

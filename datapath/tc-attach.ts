@@ -3,7 +3,7 @@ import type { IfIndex, ProgramId } from "./handles.js";
 import { isErrno, libbpf, libbpfError } from "./libbpf.js";
 import { decodeOpts, encodeOpts } from "./libbpf-opts.js";
 import type { Link } from "./links.js";
-import { attachError, AttachType, createLink } from "./links.js";
+import { attachError, AttachType, createLink, createLinkAside } from "./links.js";
 import type { Program } from "./programs.js";
 
 /** Side of an interface, as the host sees it: ingress is what the interface receives. */
@@ -26,8 +26,33 @@ export function attachTcx(
   direction: TcDirection,
   place: TcxPlace = "last",
 ): Link {
-  const type = direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
-  const made = createLink(program, index, type, placeFlags[place]);
+  const made = createLink(program, index, tcxType(direction), placeFlags[place]);
+  return tcxLink(made, program, index, direction);
+}
+
+/**
+ * As {@link attachTcx}, at the end of the list, but does not keep this thread waiting: the kernel waits until no packet
+ * can be in what was attached before, ten milliseconds and more. In the network namespace that the process began in.
+ */
+export async function attachTcxAside(
+  program: Program,
+  index: IfIndex,
+  direction: TcDirection,
+): Promise<Link> {
+  const made = await createLinkAside(program, index, tcxType(direction));
+  return tcxLink(made, program, index, direction);
+}
+
+function tcxType(direction: TcDirection): number {
+  return direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
+}
+
+function tcxLink(
+  made: Link | number,
+  program: Program,
+  index: IfIndex,
+  direction: TcDirection,
+): Link {
   if (typeof made !== "number") return made;
   const tried = `cannot attach tc program ${program.name} to ${direction} of interface ${index}`;
   if (isErrno(made, Errno.EINVAL)) {
@@ -40,11 +65,10 @@ export function attachTcx(
 
 /** Programs attached by tcx, in the order in which they run. */
 export function queryTcx(index: IfIndex, direction: TcDirection): readonly ProgramId[] {
-  const type = direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
   const capacity = 64;
   const ids = Buffer.alloc(4 * capacity);
   const opts = encodeOpts("progQuery", { prog_ids: ids, prog_cnt: capacity });
-  const result = libbpf().bpf_prog_query_opts(index, type, opts);
+  const result = libbpf().bpf_prog_query_opts(index, tcxType(direction), opts);
   if (isErrno(result, Errno.ENOENT)) return [];
   if (result < 0) {
     const tried = `cannot ask for the tcx programs of interface ${index}`;
