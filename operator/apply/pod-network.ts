@@ -337,8 +337,8 @@ export class PodNetwork {
       }
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
-    /* Their program judges by these tables, so they are filled before. */
-    this.#edge.followInterfaces();
+    /* Their program judges by these tables, so they are filled before. After that the node's interfaces are looked at from time to time. */
+    if (!this.#inSync) this.#edge.followInterfaces();
   }
 
   #ownNode() {
