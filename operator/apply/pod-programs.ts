@@ -9,7 +9,6 @@ import {
   type IfIndex,
   listInterfaces,
   loadNextProgram,
-  type Program,
   queryClsact,
   queryTcx,
 } from "../../datapath/index.js";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, it, test } from "node:test";
+import { describe, it } from "node:test";
 import {
   attachClsact,
   attachTcx,
@@ -85,11 +85,11 @@ interface World {
   readonly outside: Namespace;
   readonly pinRoot: string;
   /** Of ingress and egress. */
-  hooks(): readonly Hook[];
+  readonly hooks: () => readonly Hook[];
   /** Numbers of the programs there. */
-  programs(): readonly number[];
+  readonly programs: () => readonly number[];
   /** An agent that has the pod, and has read its source. */
-  start(quietMs?: number): Promise<NetworkProcess>;
+  readonly start: (quietMs?: number) => Promise<NetworkProcess>;
 }
 
 function withPod(body: (world: World) => Promise<void>): Promise<void> {
@@ -141,7 +141,7 @@ function withPod(body: (world: World) => Promise<void>): Promise<void> {
             ...[filterAt(direction)].flatMap((id) => id ?? []),
           ]),
         ),
-      async start(quietMs) {
+      start: async (quietMs) => {
         const settings = { pinRoot, nodeName: "here", ...(quietMs !== undefined && { quietMs }) };
         const network = await startNetwork(lab, node, settings);
         await network.call({ call: "submit", events });
@@ -167,58 +167,58 @@ function nameOf(id: number): string {
 const stateOf = async (network: NetworkProcess) =>
   (await network.call<NetworkState>({ call: "state" })).programs;
 
-test("a pod is moved from filters to links and goes through restarts: nothing is lost, nothing else passes", () =>
-  withPod(async (world) => {
-    const { lab, pod, outside, hooks, programs } = world;
-    let network = await world.start();
-    assert.deepEqual(hooks(), byFilters);
-    assert.deepEqual(await stateOf(network), { tcx: 0, clsact: 1 });
+describe("programs of a pod", { concurrency: true }, () => {
+  it("are moved from filters to links and go through restarts: nothing is lost, nothing else passes", () =>
+    withPod(async (world) => {
+      const { lab, pod, outside, hooks, programs } = world;
+      let network = await world.start();
+      assert.deepEqual(hooks(), byFilters);
+      assert.deepEqual(await stateOf(network), { tcx: 0, clsact: 1 });
 
-    const [inside, beyond] = [startPeer(lab, pod), startPeer(lab, outside)];
-    for (const port of [OPEN, CLOSED]) await inside.call("listen", { port });
-    await beyond.call("listen", { port: OPEN });
-    const streams = [
-      { by: beyond, at: inside, from: OUTSIDE, to: ADDRESS, port: OPEN, passes: true },
-      { by: beyond, at: inside, from: OUTSIDE, to: ADDRESS, port: CLOSED, passes: false },
-      { by: inside, at: beyond, from: ADDRESS, to: OUTSIDE, port: OPEN, passes: true },
-      { by: inside, at: beyond, from: SPOOFED, to: OUTSIDE, port: OPEN, passes: false },
-    ].map((stream, at) => ({ ...stream, stream: `stream-${at}` }));
-    for (const { by, from, to, port, stream } of streams) {
-      await by.call("startStream", { from, to, port, stream, perSecond: 500 });
-    }
+      const [inside, beyond] = [startPeer(lab, pod), startPeer(lab, outside)];
+      for (const port of [OPEN, CLOSED]) await inside.call("listen", { port });
+      await beyond.call("listen", { port: OPEN });
+      const streams = [
+        { by: beyond, at: inside, from: OUTSIDE, to: ADDRESS, port: OPEN, passes: true },
+        { by: beyond, at: inside, from: OUTSIDE, to: ADDRESS, port: CLOSED, passes: false },
+        { by: inside, at: beyond, from: ADDRESS, to: OUTSIDE, port: OPEN, passes: true },
+        { by: inside, at: beyond, from: SPOOFED, to: OUTSIDE, port: OPEN, passes: false },
+      ].map((stream, at) => ({ ...stream, stream: `stream-${at}` }));
+      for (const { by, from, to, port, stream } of streams) {
+        await by.call("startStream", { from, to, port, stream, perSecond: 500 });
+      }
 
-    const restart = async (quietMs?: number) => {
-      const before = programs();
-      await network.kill();
-      network = await world.start(quietMs);
-      const after = programs();
-      assert.ok(before.every((id) => !after.includes(id)));
-    };
-    await restart();
-    assert.deepEqual(hooks(), byFilters);
-    await restart(SOON_MS);
-    await eventually(() => assert.deepEqual(hooks(), byLinks));
-    assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
-    assert.equal(await network.call({ call: "check", link }), undefined);
-    await restart();
-    assert.deepEqual(hooks(), byLinks);
-    assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
+      const restart = async (quietMs?: number) => {
+        const before = programs();
+        await network.kill();
+        network = await world.start(quietMs);
+        const after = programs();
+        assert.ok(before.every((id) => !after.includes(id)));
+      };
+      await restart();
+      assert.deepEqual(hooks(), byFilters);
+      await restart(SOON_MS);
+      await eventually(() => assert.deepEqual(hooks(), byLinks));
+      assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
+      assert.equal(await network.call({ call: "check", link }), undefined);
+      await restart();
+      assert.deepEqual(hooks(), byLinks);
+      assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
 
-    for (const { by, at, stream, passes } of streams) {
-      const sent = await by.call("endStream", { stream });
-      assert.ok(sent > 100);
-      await eventually(async () => {
-        assert.equal(await at.call("heard", { stream }), passes ? sent : 0, stream);
-      });
-    }
-  }));
+      for (const { by, at, stream, passes } of streams) {
+        const sent = await by.call("endStream", { stream });
+        assert.ok(sent > 100);
+        await eventually(async () => {
+          assert.equal(await at.call("heard", { stream }), passes ? sent : 0, stream);
+        });
+      }
+    }));
 
-describe("what an agent left that was killed in the middle of a move", () => {
   for (const [state, program] of [
     ["the link holds the place", undefined],
     ["the link has the program, and the filter is still there", "podOut"],
   ] as const) {
-    it(`is taken over when ${state}`, () =>
+    it(`what an agent left that was killed in the middle of a move is taken over: ${state}`, () =>
       withPod(async ({ lab, node, pinRoot, hooks, start, programs }) => {
         const network = await start();
         const [podOut] = programs();
@@ -239,50 +239,50 @@ describe("what an agent left that was killed in the middle of a move", () => {
         assert.deepEqual(await stateOf(next), { tcx: 0, clsact: 1 });
       }));
   }
+
+  it("of another table layout judge as filters until the tables here are filled", () =>
+    withPod(async ({ lab, node, hooks, start, programs }) => {
+      await (await start()).kill();
+      const before = programs();
+      /* No row of its tables knows the pod. */
+      const network = await startNetwork(lab, node, { pinRoot: lab.pinFolder(), nodeName: "here" });
+      await network.call({ call: "attach", link });
+      assert.deepEqual(programs(), before);
+      await network.call({ call: "submit", events });
+      await eventually(() => assert.ok(programs().every((id) => !before.includes(id))));
+      assert.deepEqual(hooks(), byFilters);
+    }));
+
+  it("that another tool took off come back, as links", () =>
+    withPod(async ({ node, hooks, start }) => {
+      const network = await start();
+      node.run("tc", "qdisc", "delete", "dev", link.hostName, "clsact");
+      assert.deepEqual(
+        hooks().map(({ filter }) => filter),
+        [undefined, undefined],
+      );
+      assert.match(String(await network.call({ call: "check", link })), /pod-out is missing/);
+      await eventually(() => assert.deepEqual(hooks(), byLinks), 30_000);
+      assert.equal(await network.call({ call: "check", link }), undefined);
+      assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
+    }));
+
+  it("are moved without the filter of another owner", () =>
+    withPod(async ({ lab, node, hooks, start }) => {
+      const other = loadNextProgram();
+      lab.onCleanup(() => other.close());
+      const filter = {
+        ifIndex: node.indexOf(link.hostName),
+        direction: "ingress",
+        handle: 7,
+        priority: 7,
+      } as const;
+      node.enter(() => attachClsact(other, filter));
+      await start(SOON_MS);
+      await eventually(() => assert.deepEqual(hooks(), byLinks));
+      assert.equal(
+        node.enter(() => queryClsact(filter)),
+        other.info().id,
+      );
+    }));
 });
-
-test("filters of another table layout judge until the tables here are filled", () =>
-  withPod(async ({ lab, node, hooks, start, programs }) => {
-    await (await start()).kill();
-    const before = programs();
-    /* No row of its tables knows the pod. */
-    const network = await startNetwork(lab, node, { pinRoot: lab.pinFolder(), nodeName: "here" });
-    await network.call({ call: "attach", link });
-    assert.deepEqual(programs(), before);
-    await network.call({ call: "submit", events });
-    await eventually(() => assert.ok(programs().every((id) => !before.includes(id))));
-    assert.deepEqual(hooks(), byFilters);
-  }));
-
-test("a filter that another tool took off comes back, as a link", () =>
-  withPod(async ({ node, hooks, start }) => {
-    const network = await start();
-    node.run("tc", "qdisc", "delete", "dev", link.hostName, "clsact");
-    assert.deepEqual(
-      hooks().map(({ filter }) => filter),
-      [undefined, undefined],
-    );
-    assert.match(String(await network.call({ call: "check", link })), /pod-out is missing/);
-    await eventually(() => assert.deepEqual(hooks(), byLinks), 30_000);
-    assert.equal(await network.call({ call: "check", link }), undefined);
-    assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
-  }));
-
-test("a filter of another owner stays when a pod is moved", () =>
-  withPod(async ({ lab, node, hooks, start }) => {
-    const other = loadNextProgram();
-    lab.onCleanup(() => other.close());
-    const filter = {
-      ifIndex: node.indexOf(link.hostName),
-      direction: "ingress",
-      handle: 7,
-      priority: 7,
-    } as const;
-    node.enter(() => attachClsact(other, filter));
-    await start(SOON_MS);
-    await eventually(() => assert.deepEqual(hooks(), byLinks));
-    assert.equal(
-      node.enter(() => queryClsact(filter)),
-      other.info().id,
-    );
-  }));

@@ -8,9 +8,9 @@ const script = fileURLToPath(new URL("network-process.js", import.meta.url));
 
 /** A pods' network in a process of its own, which ends with the test. */
 export interface NetworkProcess {
-  call<T>(asked: NetworkCall): Promise<T>;
+  readonly call: <T>(asked: NetworkCall) => Promise<T>;
   /** As by kill -9. */
-  kill(): Promise<void>;
+  readonly kill: () => Promise<void>;
 }
 
 export async function startNetwork(
@@ -41,7 +41,7 @@ export async function startNetwork(
   await next();
   return {
     kill,
-    async call<T>(asked: NetworkCall) {
+    call: async <T>(asked: NetworkCall) => {
       const answer = next();
       child.send(asked);
       return (await answer) as T;
