@@ -63,13 +63,13 @@ function tcxLink(
   throw attachError(tried, "bpf_link_create", made);
 }
 
-/** Programs attached by tcx, in the order in which they run. */
+/** Programs attached by tcx, in the order in which they run; none on a kernel without tcx. */
 export function queryTcx(index: IfIndex, direction: TcDirection): readonly ProgramId[] {
   const capacity = 64;
   const ids = Buffer.alloc(4 * capacity);
   const opts = encodeOpts("progQuery", { prog_ids: ids, prog_cnt: capacity });
   const result = libbpf().bpf_prog_query_opts(index, tcxType(direction), opts);
-  if (isErrno(result, Errno.ENOENT)) return [];
+  if (isErrno(result, Errno.ENOENT) || isErrno(result, Errno.EINVAL)) return [];
   if (result < 0) {
     const tried = `cannot ask for the tcx programs of interface ${index}`;
     throw attachError(tried, "bpf_prog_query_opts", result);
