@@ -1,18 +1,12 @@
 import { totalmem } from "node:os";
-import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type { EventState, PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
-import { CapacityError } from "../compile/capacity-error.js";
-import { lastFieldClasses } from "../compile/field-classes.js";
-import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
-import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
 import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { flowsForMemory } from "./flow-size.js";
-import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
 import { NodeEdge } from "./node-edge.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
@@ -21,11 +15,12 @@ import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { noPod } from "./pod-places.js";
 import { capturePodEvents } from "./pod-events.js";
-import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { PodPolicies } from "./pod-policies.js";
 import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
 import { PodPrograms } from "./pod-programs.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import type { PodRange } from "./pod-routes.js";
+import { PodRuleWriter } from "./pod-rule-writer.js";
 import { PodTables } from "./pod-tables.js";
 import type { PodTracing } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -97,17 +92,15 @@ export class PodNetwork {
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
   readonly #programs: PodPrograms;
+  readonly #writer: PodRuleWriter;
   readonly #tables: PodTables;
   readonly #flows: PodFlows;
   readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
-  readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
-  #rules: PodRules | undefined;
-  readonly #classesOf = lastFieldClasses();
   #isSynced = false;
   #inSync = false;
   #applyError: string | undefined;
@@ -125,6 +118,7 @@ export class PodNetwork {
     this.#slots = new RuleSlots(datapath, (slot) => clearRuleSlot(datapath, slot));
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
+    this.#writer = new PodRuleWriter(this.#firewall, options.eventsPerSecond);
     const { pinRoot, quietMs = QUIET_MS } = options;
     this.#programs = new PodPrograms(datapath, pinRoot, this.#log, quietMs);
     this.#tables = new PodTables(datapath, this.#programs, options.gatewayMac);
@@ -210,7 +204,7 @@ export class PodNetwork {
   }
 
   problems(): readonly Problem[] {
-    const warnings = this.#cache.last?.blocks.flatMap(warningsOf) ?? [];
+    const warnings = this.#writer.blocks.flatMap(warningsOf);
     return [...this.#policies.problems(), ...warnings];
   }
 
@@ -234,7 +228,7 @@ export class PodNetwork {
     return describePodPolicies({
       newest: this.#objects.policies,
       inForce: this.#policies.inForce,
-      blocks: this.#cache.last?.blocks ?? [],
+      blocks: this.#writer.blocks,
       problems: [...problems, ...this.#policies.problems()],
       applyError: this.#applyError,
     });
@@ -255,7 +249,7 @@ export class PodNetwork {
       firewall: this.#firewall,
       slots: this.#slots,
       local: this.#local,
-      rules: this.#rules,
+      rules: this.#writer.rules,
       usedSlots: this.#tables.usedSlots,
       flows: this.#flows,
       programs: this.#programs,
@@ -286,6 +280,7 @@ export class PodNetwork {
     clearInterval(this.#addressTimer);
     await this.#running;
     await this.#programs.close();
+    this.#edge.close();
     await this.#firewall.settle();
     await this.#flows.close();
     this.#grace.close();
@@ -326,7 +321,19 @@ export class PodNetwork {
     const entries = [...this.#local.entries.values()];
     const subjects = this.#local.subjects();
     const candidates = this.#policies.begin(this.#objects.policies);
-    await this.#put(subjects.map(localPodOf), candidates);
+    this.#edge.lookAtAddresses(this.#ownNode());
+    const { nodes, namespaces } = this.#objects;
+    await this.#writer.put(
+      {
+        localPods: subjects.map(localPodOf),
+        pods: this.#local.pods,
+        changedPods: this.#local.takeChanged(),
+        namespaces,
+        nodes: [...nodes.values()],
+        ownAddresses: this.#edge.ownAddresses,
+      },
+      candidates,
+    );
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
     this.#edge.writeAddresses([...this.#local.entries.values()].map(({ link }) => link));
@@ -335,67 +342,15 @@ export class PodNetwork {
         const isThere = this.#local.entries.get(entry.link.hostName) === entry;
         if (isThere && !entry.isConnected) this.#connect(entry);
       }
+      /* Their program judges by these tables, so they are filled before. */
+      if (this.#flows.isCarrying) this.#edge.followInterfaces();
+      else this.#edge.followInterfacesSoon();
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
-    /* Their program judges by these tables, so they are filled before. After that the node's interfaces are looked at from time to time. */
-    if (!this.#inSync) this.#edge.followInterfaces();
   }
 
   #ownNode() {
     return this.#objects.nodes.get(this.#options.nodeName);
-  }
-
-  /** Changes of policies that do not fit are given up one by one, until the rest fits. */
-  async #put(
-    localPods: readonly ReturnType<typeof localPodOf>[],
-    candidates: PodPolicyCandidates,
-  ): Promise<void> {
-    this.#edge.lookAtAddresses(this.#ownNode());
-    const changedPods = this.#local.takeChanged();
-    for (;;) {
-      try {
-        const policies = candidates.policies();
-        const steps = compilePodRulesInSteps(
-          {
-            localPods,
-            pods: this.#local.pods,
-            changedPods,
-            namespaces: this.#objects.namespaces,
-            nodes: [...this.#objects.nodes.values()],
-            ownAddresses: this.#edge.ownAddresses,
-            networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
-            clusterNetworkPolicies: policies.filter(
-              (policy) => policy.kind === "ClusterNetworkPolicy",
-            ),
-          },
-          this.#cache,
-        );
-        await this.#write(await inTurns(steps), localPods);
-        return;
-      } catch (error) {
-        if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
-      }
-    }
-  }
-
-  async #write(rules: PodRules, localPods: readonly ReturnType<typeof localPodOf>[]) {
-    /* Every pod is judged, also one that no rule names: what is not judged is closed. */
-    const judgedSlots = localPods.flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
-    await yieldToLoop();
-    const fieldClasses = this.#classesOf(rules.rules);
-    await yieldToLoop();
-    const isNew = await this.#firewall.change({
-      rules: rules.rules,
-      fieldClasses,
-      contents: rules.contents,
-      judgedSlots,
-      enforcedSlots: judgedSlots,
-      passUnparsable: false,
-      eventsPerSecond: this.#options.eventsPerSecond,
-    });
-    /* What allowed a flow may have gone with an address. */
-    if (!isNew && rules.contents !== this.#rules?.contents) this.#firewall.judgeFlowsAgain();
-    this.#rules = rules;
   }
 
   /** One that cannot be connected keeps no other from it. */

@@ -129,7 +129,8 @@ describe("a flow of another layout", () => {
       protocol: 6,
       family: 4,
     });
-    const { lastNs, createdNs, ...rest } = flow;
+    const { lastNs, createdNs, openedAs, ...rest } = flow;
+    assert.deepEqual([openedAs.sourcePort, ...openedAs.source], [0, 0, 0, 0, 0]);
     assert.equal(lastNs - createdNs, 5n);
     assert.deepEqual(rest, {
       packetsForth: 1000n,
