@@ -54,6 +54,7 @@ export type { AttachXdpOptions, XdpAttachment, XdpMode, XdpState } from "./xdp-a
 export { attachXdp, describeXdp, findXdpLink, queryXdp } from "./xdp-attach.js";
 export type { ClsactFilter, TcAttachment, TcDirection, TcxPlace } from "./tc-attach.js";
 export {
+  addClsact,
   attachClsact,
   attachTc,
   attachTcx,

@@ -120,6 +120,21 @@ function hookOf(index: IfIndex, direction: TcDirection): Buffer {
 }
 
 /**
+ * Gives an interface a clsact qdisc. One that is up loses packets meanwhile.
+ *
+ * @returns false when it has one already, or one of the kind `ingress`: that takes filters for egress, too, and asks them
+ *   at ingress
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_ATTACH_FAILED
+ */
+export function addClsact(ifIndex: IfIndex): boolean {
+  const created = libbpf().bpf_tc_hook_create(hookOf(ifIndex, "ingress"));
+  if (created >= 0) return true;
+  if (isErrno(created, Errno.EEXIST)) return false;
+  const tried = `cannot give interface ${ifIndex} a clsact qdisc`;
+  throw attachError(tried, "bpf_tc_hook_create", created);
+}
+
+/**
  * Attaches a program by clsact, for kernels without tcx; a filter of the same handle and priority is
  * replaced in place, without a gap.
  *
@@ -128,11 +143,8 @@ function hookOf(index: IfIndex, direction: TcDirection): Buffer {
 export function attachClsact(program: Program, filter: ClsactFilter): void {
   const { ifIndex, direction, handle, priority } = filter;
   const tried = `cannot attach tc program ${program.name} to ${direction} of interface ${ifIndex}`;
+  addClsact(ifIndex);
   const hook = hookOf(ifIndex, direction);
-  const created = libbpf().bpf_tc_hook_create(hook);
-  if (created < 0 && !isErrno(created, Errno.EEXIST)) {
-    throw attachError(tried, "bpf_tc_hook_create", created);
-  }
   const opts = encodeOpts("tc", { prog_fd: program.fd, flags: replaceFlag, handle, priority });
   const result = libbpf().bpf_tc_attach(hook, opts);
   if (result < 0) throw attachError(tried, "bpf_tc_attach", result);

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import {
+  addClsact,
   attachClsact,
   attachTcxAside,
   type ClsactFilter,
@@ -78,8 +79,7 @@ export class PodPrograms {
     }
     for (const { index, kind } of present) {
       if (kind !== "veth" || isKnown(index)) continue;
-      const isFiltered = HOOKS.some((hook) => queryClsact(filterOf(hook, index)) !== undefined);
-      if (isFiltered) found.add(index);
+      if (isFiltered(index)) found.add(index);
     }
     return found;
   }
@@ -87,20 +87,34 @@ export class PodPrograms {
   /** Puts this agent's programs on the link, in place where others are. */
   attach(index: IfIndex): void {
     this.busy();
-    for (const hook of HOOKS) {
-      const program = this.#programs[hook.program];
-      const link = this.#pins.open(hook.kind, index);
-      if (link === undefined) {
-        attachClsact(program, filterOf(hook, index));
-        continue;
-      }
-      link.update(program);
-      link.close();
-      /* An agent that ended in the middle of a move has left both. */
-      detachClsact(filterOf(hook, index));
-    }
+    for (const hook of HOOKS) if (!this.#updateLink(hook, index)) this.#putFilter(hook, index);
     this.#noteWays(index);
     this.#wake(this.#quietMs);
+  }
+
+  #updateLink(hook: Hook, index: IfIndex): boolean {
+    const link = this.#pins.open(hook.kind, index);
+    if (link === undefined) return false;
+    link.update(this.#programs[hook.program]);
+    link.close();
+    /* An agent that ended in the middle of a move has left both. */
+    detachClsact(filterOf(hook, index));
+    return true;
+  }
+
+  /** Where another tool's qdisc is, or the kernel has no such filters, a link is made at once. */
+  #putFilter(hook: Hook, index: IfIndex): void {
+    const program = this.#programs[hook.program];
+    try {
+      if (addClsact(index) || isFiltered(index)) {
+        attachClsact(program, filterOf(hook, index));
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== "SLUICE_ATTACH_FAILED") throw error;
+    }
+    const { kind, direction } = hook;
+    attachPinned(this.#pins, { kind, index, direction }, program);
   }
 
   /** Links go with their interface, and so do filters. */
@@ -239,6 +253,10 @@ export class PodPrograms {
 
 function filterOf({ direction }: Hook, index: IfIndex): ClsactFilter {
   return { ifIndex: index, direction, ...CLSACT };
+}
+
+function isFiltered(index: IfIndex): boolean {
+  return HOOKS.some((hook) => queryClsact(filterOf(hook, index)) !== undefined);
 }
 
 function isGone(error: unknown): boolean {

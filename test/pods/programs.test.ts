@@ -271,18 +271,25 @@ describe("programs of a pod", { concurrency: true }, () => {
     withPod(async ({ lab, node, hooks, start }) => {
       const other = loadNextProgram();
       lab.onCleanup(() => other.close());
-      const filter = {
-        ifIndex: node.indexOf(link.hostName),
-        direction: "ingress",
-        handle: 7,
-        priority: 7,
-      } as const;
+      const ifIndex = node.indexOf(link.hostName);
+      const filter = { ifIndex, direction: "ingress", handle: 7, priority: 7 } as const;
+      const first = await start();
       node.enter(() => attachClsact(other, filter));
+      assert.deepEqual(hooks(), byFilters);
+      await first.kill();
       await start(SOON_MS);
       await eventually(() => assert.deepEqual(hooks(), byLinks));
       assert.equal(
         node.enter(() => queryClsact(filter)),
         other.info().id,
       );
+    }));
+
+  it("are links at once where another tool has a qdisc, which may have no egress", () =>
+    withPod(async ({ node, hooks, start }) => {
+      node.run("tc", "qdisc", "add", "dev", link.hostName, "ingress");
+      const network = await start();
+      assert.deepEqual(hooks(), byLinks);
+      assert.deepEqual(await stateOf(network), { tcx: 1, clsact: 0 });
     }));
 });
