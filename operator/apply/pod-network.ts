@@ -17,6 +17,7 @@ import { noPod } from "./pod-places.js";
 import { capturePodEvents } from "./pod-events.js";
 import { PodPolicies } from "./pod-policies.js";
 import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
+import { PodPrograms } from "./pod-programs.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import type { PodRange } from "./pod-routes.js";
 import { PodRuleWriter } from "./pod-rule-writer.js";
@@ -32,6 +33,8 @@ const COALESCE_MS = 20;
 const RETRY_MS = 10_000;
 /** How often the node's own addresses are looked at: nobody tells when they change. */
 const OWN_ADDRESSES_MS = 10_000;
+/** Without a pod that comes or goes for so long, the node is quiet. */
+const QUIET_MS = 5000;
 /** How long a pod's record may be behind the runtime that attaches the pod. */
 const RECORD_MS = 10_000;
 /** Both halves together hold the addresses of about 100,000 pods. */
@@ -51,6 +54,8 @@ export interface PodNetworkOptions {
   readonly onApplied?: () => void;
   /** Of events on one CPU, in the kernel. */
   readonly eventsPerSecond: number;
+  /** How long no pod may have come or gone before programs are moved to links; default 5 s. */
+  readonly quietMs?: number;
   /** Called with what policies refuse, or in audit mode would. */
   readonly onEvent: (event: EventState) => void;
 }
@@ -86,6 +91,7 @@ export class PodNetwork {
   readonly #grace = new GracePeriod();
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
+  readonly #programs: PodPrograms;
   readonly #writer: PodRuleWriter;
   readonly #tables: PodTables;
   readonly #flows: PodFlows;
@@ -113,12 +119,15 @@ export class PodNetwork {
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
     this.#writer = new PodRuleWriter(this.#firewall, options.eventsPerSecond);
-    this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
-    this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
+    const { pinRoot, quietMs = QUIET_MS } = options;
+    this.#programs = new PodPrograms(datapath, pinRoot, this.#log, quietMs);
+    this.#tables = new PodTables(datapath, this.#programs, options.gatewayMac);
+    this.#flows = new PodFlows(datapath, pinRoot, this.#slots, this.#log);
     this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
       if (this.#inSync) this.#edge.followInterfaces();
       if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
+      void this.#programs.look();
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     const flows = datapath.flows.info.maxEntries;
@@ -243,6 +252,7 @@ export class PodNetwork {
       rules: this.#writer.rules,
       usedSlots: this.#tables.usedSlots,
       flows: this.#flows,
+      programs: this.#programs,
       applyError: this.#applyError,
     };
   }
@@ -269,6 +279,7 @@ export class PodNetwork {
     this.#timer.cancel();
     clearInterval(this.#addressTimer);
     await this.#running;
+    await this.#programs.close();
     this.#edge.close();
     await this.#firewall.settle();
     await this.#flows.close();
