@@ -109,7 +109,8 @@ const arrives = (source: string, destination: string, ...inner: readonly Layer[]
   packet(head, ipv4({ source, destination }), ...inner);
 const arrivals = (
   [
-    ["arrives", REDIRECT, arrives(OUTSIDE, B.ipv4, udp({ destinationPort: 53 }))],
+    ["arrives", REDIRECT, arrives(OUTSIDE, B.ipv4, icmp())],
+    ["arrives-to-be-seen", GO_ON, arrives(OUTSIDE, B.ipv4, udp({ destinationPort: 53 }))],
     ["arrives-refused", DROP, arrives(OUTSIDE, B.ipv4, web)],
     ["arrives-forged", DROP, arrives(A.ipv4, B.ipv4, udp({ destinationPort: 53 }))],
     [
