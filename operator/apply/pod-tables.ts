@@ -32,7 +32,7 @@ export class PodTables {
   readonly #gatewayMac: Uint8Array;
   readonly #programs: PodPrograms;
   /** Links that an agent before this one has put its programs on, and that these tables do not know. */
-  readonly #left: Set<number>;
+  readonly #left = new Set<number>();
   readonly #rows = new Map<number, PodInterface>();
   /** Slot 0 counts what is of no pod. */
   #usedSlots = 1;
@@ -48,7 +48,7 @@ export class PodTables {
       this.#usedSlots = Math.max(this.#usedSlots, row.slotIn + 1);
       if (!present.has(index)) this.#remove(index);
     }
-    this.#left = new Set(programs.find((index) => this.#rows.has(index)));
+    for (const index of programs.find((known) => this.#rows.has(known))) this.#left.add(index);
     for (const [key, { ifindex }] of [...datapath.pods.entries()]) {
       if (!this.#rows.has(ifindex)) datapath.pods.delete(key);
     }
