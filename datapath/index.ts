@@ -54,13 +54,16 @@ export type { AttachXdpOptions, XdpAttachment, XdpMode, XdpState } from "./xdp-a
 export { attachXdp, describeXdp, findXdpLink, queryXdp } from "./xdp-attach.js";
 export type { ClsactFilter, TcAttachment, TcDirection, TcxPlace } from "./tc-attach.js";
 export {
+  addClsact,
   attachClsact,
   attachTc,
   attachTcx,
+  attachTcxAside,
   detachClsact,
   queryClsact,
   queryTcx,
 } from "./tc-attach.js";
+export { loadNextProgram } from "./next-program.js";
 export type { LiveRunOptions, TestRunOptions, TestRunResult } from "./test-run.js";
 export {
   TcAction,

@@ -116,6 +116,20 @@ export function createLink(
   return fd >= 0 ? new Link(fd as LinkFd) : fd;
 }
 
+/** As {@link createLink}, on a thread of the pool: in the network namespace that the process began in. */
+export async function createLinkAside(
+  program: Program,
+  target: number,
+  attachType: number,
+): Promise<Link | number> {
+  const opts = encodeOpts("linkCreate");
+  const fd = await new Promise<number>((resolve, reject) => {
+    const done = (error: unknown, result: number) => (error ? reject(error) : resolve(result));
+    libbpf().bpf_link_create.async(program.fd, target, attachType, opts, done);
+  });
+  return fd >= 0 ? new Link(fd as LinkFd) : fd;
+}
+
 /** Error of an attachment for the reasons that all hooks have in common. */
 export function attachError(tried: string, call: string, result: number): SluiceError {
   const cause = libbpfError(call, result);

@@ -3,7 +3,7 @@ import type { IfIndex, ProgramId } from "./handles.js";
 import { isErrno, libbpf, libbpfError } from "./libbpf.js";
 import { decodeOpts, encodeOpts } from "./libbpf-opts.js";
 import type { Link } from "./links.js";
-import { attachError, AttachType, createLink } from "./links.js";
+import { attachError, AttachType, createLink, createLinkAside } from "./links.js";
 import type { Program } from "./programs.js";
 
 /** Side of an interface, as the host sees it: ingress is what the interface receives. */
@@ -26,8 +26,33 @@ export function attachTcx(
   direction: TcDirection,
   place: TcxPlace = "last",
 ): Link {
-  const type = direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
-  const made = createLink(program, index, type, placeFlags[place]);
+  const made = createLink(program, index, tcxType(direction), placeFlags[place]);
+  return tcxLink(made, program, index, direction);
+}
+
+/**
+ * As {@link attachTcx}, at the end of the list, but does not keep this thread waiting: the kernel waits until no packet
+ * can be in what was attached before, ten milliseconds and more. In the network namespace that the process began in.
+ */
+export async function attachTcxAside(
+  program: Program,
+  index: IfIndex,
+  direction: TcDirection,
+): Promise<Link> {
+  const made = await createLinkAside(program, index, tcxType(direction));
+  return tcxLink(made, program, index, direction);
+}
+
+function tcxType(direction: TcDirection): number {
+  return direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
+}
+
+function tcxLink(
+  made: Link | number,
+  program: Program,
+  index: IfIndex,
+  direction: TcDirection,
+): Link {
   if (typeof made !== "number") return made;
   const tried = `cannot attach tc program ${program.name} to ${direction} of interface ${index}`;
   if (isErrno(made, Errno.EINVAL)) {
@@ -38,14 +63,13 @@ export function attachTcx(
   throw attachError(tried, "bpf_link_create", made);
 }
 
-/** Programs attached by tcx, in the order in which they run. */
+/** Programs attached by tcx, in the order in which they run; none on a kernel without tcx. */
 export function queryTcx(index: IfIndex, direction: TcDirection): readonly ProgramId[] {
-  const type = direction === "ingress" ? AttachType.tcxIngress : AttachType.tcxEgress;
   const capacity = 64;
   const ids = Buffer.alloc(4 * capacity);
   const opts = encodeOpts("progQuery", { prog_ids: ids, prog_cnt: capacity });
-  const result = libbpf().bpf_prog_query_opts(index, type, opts);
-  if (isErrno(result, Errno.ENOENT)) return [];
+  const result = libbpf().bpf_prog_query_opts(index, tcxType(direction), opts);
+  if (isErrno(result, Errno.ENOENT) || isErrno(result, Errno.EINVAL)) return [];
   if (result < 0) {
     const tried = `cannot ask for the tcx programs of interface ${index}`;
     throw attachError(tried, "bpf_prog_query_opts", result);
@@ -96,6 +120,21 @@ function hookOf(index: IfIndex, direction: TcDirection): Buffer {
 }
 
 /**
+ * Gives an interface a clsact qdisc. One that is up loses packets meanwhile.
+ *
+ * @returns false when it has one already, or one of the kind `ingress`: that takes filters for egress, too, and asks them
+ *   at ingress
+ * @throws SluiceError SLUICE_NO_INTERFACE, SLUICE_NO_CAPABILITY, SLUICE_ATTACH_FAILED
+ */
+export function addClsact(ifIndex: IfIndex): boolean {
+  const created = libbpf().bpf_tc_hook_create(hookOf(ifIndex, "ingress"));
+  if (created >= 0) return true;
+  if (isErrno(created, Errno.EEXIST)) return false;
+  const tried = `cannot give interface ${ifIndex} a clsact qdisc`;
+  throw attachError(tried, "bpf_tc_hook_create", created);
+}
+
+/**
  * Attaches a program by clsact, for kernels without tcx; a filter of the same handle and priority is
  * replaced in place, without a gap.
  *
@@ -104,11 +143,8 @@ function hookOf(index: IfIndex, direction: TcDirection): Buffer {
 export function attachClsact(program: Program, filter: ClsactFilter): void {
   const { ifIndex, direction, handle, priority } = filter;
   const tried = `cannot attach tc program ${program.name} to ${direction} of interface ${ifIndex}`;
+  addClsact(ifIndex);
   const hook = hookOf(ifIndex, direction);
-  const created = libbpf().bpf_tc_hook_create(hook);
-  if (created < 0 && !isErrno(created, Errno.EEXIST)) {
-    throw attachError(tried, "bpf_tc_hook_create", created);
-  }
   const opts = encodeOpts("tc", { prog_fd: program.fd, flags: replaceFlag, handle, priority });
   const result = libbpf().bpf_tc_attach(hook, opts);
   if (result < 0) throw attachError(tried, "bpf_tc_attach", result);

@@ -8,9 +8,9 @@
 #include "pods.h"
 #include "skb.h"
 
-/* Source and destination, and nothing else yet. False when the packet is of no interest to pods. */
+/* Source, destination and protocol, and nothing else yet. False when the packet is of no interest to pods. */
 static __always_inline bool read_addresses(struct __sk_buff *skb, struct pod_key *source,
-					   struct pod_key *destination)
+					   struct pod_key *destination, __u8 *protocol)
 {
 	void *data, *data_end;
 	struct ipv6hdr *ipv6;
@@ -28,15 +28,28 @@ static __always_inline bool read_addresses(struct __sk_buff *skb, struct pod_key
 		source->family = destination->family = 4;
 		source->address[0] = ipv4->saddr;
 		destination->address[0] = ipv4->daddr;
+		*protocol = ipv4->protocol;
 		return true;
 	}
 	if (skb->protocol == bpf_htons(ETH_P_IPV6) && (void *)(ipv6 + 1) <= data_end) {
 		source->family = destination->family = 6;
 		__builtin_memcpy(source->address, &ipv6->saddr, 16);
 		__builtin_memcpy(destination->address, &ipv6->daddr, 16);
+		*protocol = ipv6->nexthdr;
 		return true;
 	}
 	return false;
+}
+
+/*
+ * What comes from outside of the cluster and opens a connection for conntrack with whatever is its first packet: unless
+ * the stack sees it, the pod's answer is taken for that, and masqueraded. Answers of the other protocols are no first packets.
+ */
+static __always_inline bool has_to_be_seen(const struct pod_key *source, __u8 protocol)
+{
+	if (protocol == PROTO_TCP || protocol == PROTO_SCTP || protocol == PROTO_ICMP || protocol == PROTO_ICMPV6)
+		return false;
+	return !pod_route_to(source->family, source->address);
 }
 
 /*
@@ -73,15 +86,18 @@ __noinline int arrival_of(struct __sk_buff *skb, struct packet *packet)
 {
 	struct pod_key source = {}, destination = {};
 	const struct node_address *own;
+	__u8 protocol = 0;
 
-	if (!packet || !read_addresses(skb, &source, &destination))
+	if (!packet || !read_addresses(skb, &source, &destination, &protocol))
 		return ARRIVES_FOR_OTHERS;
 	if (bpf_map_lookup_elem(&pods, &source))
 		return ARRIVES_AS_POD;
 	if (bpf_map_lookup_elem(&pods, &destination)) {
 		packet->family = destination.family;
 		__builtin_memcpy(packet->destination, destination.address, 16);
-		return is_from_elsewhere(skb->ifindex, &source) ? ARRIVES_FOR_POD : ARRIVES_ASTRAY;
+		if (!is_from_elsewhere(skb->ifindex, &source))
+			return ARRIVES_ASTRAY;
+		return has_to_be_seen(&source, protocol) ? ARRIVES_FOR_OTHERS : ARRIVES_FOR_POD;
 	}
 	own = bpf_map_lookup_elem(&node_addresses, &destination);
 	if (own && own->host_ports && skb->pkt_type == PACKET_HOST && is_from_elsewhere(skb->ifindex, &source))

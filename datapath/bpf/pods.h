@@ -45,7 +45,8 @@ static __always_inline const struct pod_interface *pod_behind(__u32 ifindex)
 	return bpf_map_lookup_elem(&pod_interfaces, &ifindex);
 }
 
-static __always_inline const struct pod *pod_at(__u32 family, const __u32 *address)
+/* Not inlined, as the next one: keys on the stack of a caller add to the frames of all that judges. */
+static __noinline const struct pod *pod_at(__u32 family, const __u32 *address)
 {
 	struct pod_key key = { .family = family };
 
@@ -60,7 +61,7 @@ static __always_inline const struct pod *pod_at_destination(const struct packet 
 }
 
 /* The range of another node's pods that an address is in. */
-static __always_inline const struct pod_route *pod_route_to(__u32 family, const __u32 *address)
+static __noinline const struct pod_route *pod_route_to(__u32 family, const __u32 *address)
 {
 	struct pod_route_key key = { .prefix_bits = family == 4 ? 32 + 32 : 32 + 128, .family = family };
 

@@ -41,20 +41,15 @@ static __always_inline const struct host_port *host_port_of(const __u32 *address
 	return bpf_map_lookup_elem(&host_ports, &key);
 }
 
-static __always_inline bool has_host_ports(const struct pod_key *destination)
-{
-	const struct node_address *own = bpf_map_lookup_elem(&node_addresses, destination);
-
-	return own && own->host_ports;
-}
-
-/* Not inlined: its key stays off the stack of pod_out, whose own calls go deep. */
+/* Whether a packet goes to an address of the node of which some ports are pods'. */
 static __noinline bool goes_to_host_ports(const struct packet *packet)
 {
+	const struct node_address *own;
 	struct pod_key key = { .family = packet->family };
 
 	__builtin_memcpy(key.address, packet->destination, sizeof(key.address));
-	return has_host_ports(&key);
+	own = bpf_map_lookup_elem(&node_addresses, &key);
+	return own && own->host_ports;
 }
 
 static __always_inline void read_packet_endpoints(const struct packet *packet, struct endpoints *found)

@@ -13,6 +13,7 @@ import { installConfig, installPlugin } from "../cni/install.js";
 import { kernelPodLinks } from "../cni/kernel-pod-links.js";
 import type { PodNetwork as CniPodNetwork } from "../cni/pod-network.js";
 import { type CniServer, startCniServer } from "../cni/server.js";
+import type { PodRoute } from "../compile/route-rows.js";
 import { SluiceError } from "../errors.js";
 import type { Problem } from "../model/records.js";
 import type { ObjectEvent } from "../source/source.js";
@@ -72,15 +73,8 @@ export async function startPodNetwork(
   );
   let routes: NodeRoutes;
   try {
-    routes = new NodeRoutes(
-      {
-        nodeName,
-        sysctlFolder,
-        ...routing,
-        onRoutes: (ranges) => pods.setPodRanges(ranges),
-      },
-      logger,
-    );
+    const onRoutes = (ranges: readonly PodRoute[]) => pods.setPodRanges(ranges);
+    routes = new NodeRoutes({ nodeName, sysctlFolder, ...routing, onRoutes }, logger);
   } catch (error) {
     await pods.close();
     throw error;

@@ -199,6 +199,7 @@ export interface PodNetworkState {
   /** Pods that are attached, and those of them whose policies are not in the kernel: nothing passes there. */
   readonly pods: number;
   readonly closedPods: number;
+  readonly programs: PodProgramsState;
   readonly podProblems: readonly PodProblem[];
   /** Policies that have pods of this node as subjects. */
   readonly policies: number;
@@ -209,6 +210,12 @@ export interface PodNetworkState {
   readonly tables: readonly TableState[];
   /** Missing until the agent has begun with it. */
   readonly routing?: PodRoutingState;
+}
+
+/** How pods have their programs: by pinned tcx links, or still by clsact filters. */
+export interface PodProgramsState {
+  readonly tcx: number;
+  readonly clsact: number;
 }
 
 /** How packets get from this node to the pods of others, and to the outside: docs/routing.md. */

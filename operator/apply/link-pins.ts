@@ -29,6 +29,10 @@ export class LinkPins {
     });
   }
 
+  has(kind: LinkKind, index: number): boolean {
+    return existsSync(this.#path(kind, index));
+  }
+
   /**
    * Opens what is pinned for an interface. A link whose interface is gone, or has a new bearer of its number, is worth
    * nothing: its pin is removed. What is no link is left where it is, and the log says so.

@@ -6,6 +6,9 @@ import { OwnAddresses } from "./own-addresses.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import type { PodLink } from "./pod-link.js";
 import { PodRoutes } from "./pod-routes.js";
+import { WakeUp } from "./wake-up.js";
+
+const FOLLOW_MS = 1000;
 
 export interface NodeEdgeOptions {
   /** Folder in a bpffs; one per agent. */
@@ -21,6 +24,8 @@ export class NodeEdge {
   readonly #uplinks: readonly string[];
   readonly #arrivals: Arrivals;
   readonly #own = new OwnAddresses();
+  readonly #follow = new WakeUp(() => this.followInterfaces());
+  #followedMs = Number.NEGATIVE_INFINITY;
   #ownAddresses: readonly Cidr[] = [];
 
   /** @throws SluiceError SLUICE_NO_BPFFS */
@@ -62,7 +67,19 @@ export class NodeEdge {
 
   /** Puts pod_arrive where packets come in by now. Pods and policies are in the tables before. */
   followInterfaces(): void {
+    this.#followedMs = performance.now();
     this.#arrivals.set(arrivalInterfaces(this.#uplinks));
+  }
+
+  /** The same, but once a second: looking for them takes milliseconds where there are many interfaces. */
+  followInterfacesSoon(): void {
+    const dueMs = this.#followedMs + FOLLOW_MS - performance.now();
+    if (dueMs <= 0) this.followInterfaces();
+    else this.#follow.in(dueMs);
+  }
+
+  close(): void {
+    this.#follow.cancel();
   }
 
   #readAddresses(node: NodeRecord | undefined): readonly Cidr[] {

@@ -1,18 +1,12 @@
 import { totalmem } from "node:os";
-import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type pino from "pino";
 import { closeFd, GracePeriod, linkByName } from "../../datapath/index.js";
 import type { EventState, PodNetworkState, PodPolicyState, RuleState } from "../api/engine.js";
-import { CapacityError } from "../compile/capacity-error.js";
-import { lastFieldClasses } from "../compile/field-classes.js";
-import { compilePodRulesInSteps, type PodRules } from "../compile/pod-rules.js";
-import { PodRulesCache } from "../compile/pod-rules-cache.js";
 import { SluiceError } from "../errors.js";
 import type { Problem } from "../model/records.js";
 import { clearRuleSlot } from "./counters.js";
 import { Firewall } from "./firewall.js";
 import { flowsForMemory } from "./flow-size.js";
-import { inTurns } from "./in-turns.js";
 import { type LocalEntry, localPodOf, LocalPodTable } from "./local-pod-table.js";
 import { NodeEdge } from "./node-edge.js";
 import { openPodDatapath, type PodDatapath } from "./pod-datapath.js";
@@ -21,10 +15,12 @@ import type { PodLink } from "./pod-link.js";
 import { type PodObjectEvent, PodObjects } from "./pod-objects.js";
 import { noPod } from "./pod-places.js";
 import { capturePodEvents } from "./pod-events.js";
-import { PodPolicies, type PodPolicyCandidates } from "./pod-policies.js";
+import { PodPolicies } from "./pod-policies.js";
 import { describePodPolicies, warningsOf } from "./pod-policy-report.js";
+import { PodPrograms } from "./pod-programs.js";
 import { describePodNetwork, describePodRules, type PodPicture } from "./pod-report.js";
 import type { PodRange } from "./pod-routes.js";
+import { PodRuleWriter } from "./pod-rule-writer.js";
 import { PodTables } from "./pod-tables.js";
 import type { PodTracing } from "./pod-tracer.js";
 import { RedirectTargets } from "./redirect-targets.js";
@@ -37,6 +33,8 @@ const COALESCE_MS = 20;
 const RETRY_MS = 10_000;
 /** How often the node's own addresses are looked at: nobody tells when they change. */
 const OWN_ADDRESSES_MS = 10_000;
+/** Without a pod that comes or goes for so long, the node is quiet. */
+const QUIET_MS = 5000;
 /** How long a pod's record may be behind the runtime that attaches the pod. */
 const RECORD_MS = 10_000;
 /** Both halves together hold the addresses of about 100,000 pods. */
@@ -56,6 +54,8 @@ export interface PodNetworkOptions {
   readonly onApplied?: () => void;
   /** Of events on one CPU, in the kernel. */
   readonly eventsPerSecond: number;
+  /** How long no pod may have come or gone before programs are moved to links; default 5 s. */
+  readonly quietMs?: number;
   /** Called with what policies refuse, or in audit mode would. */
   readonly onEvent: (event: EventState) => void;
 }
@@ -91,17 +91,16 @@ export class PodNetwork {
   readonly #grace = new GracePeriod();
   readonly #slots: RuleSlots;
   readonly #firewall: Firewall;
+  readonly #programs: PodPrograms;
+  readonly #writer: PodRuleWriter;
   readonly #tables: PodTables;
   readonly #flows: PodFlows;
   readonly #edge: NodeEdge;
   readonly #objects = new PodObjects();
   readonly #local = new LocalPodTable(this.#objects);
   readonly #policies = new PodPolicies();
-  readonly #cache = new PodRulesCache();
   readonly #ending = new AbortController();
   #isClosed = false;
-  #rules: PodRules | undefined;
-  readonly #classesOf = lastFieldClasses();
   #isSynced = false;
   #inSync = false;
   #applyError: string | undefined;
@@ -119,12 +118,16 @@ export class PodNetwork {
     this.#slots = new RuleSlots(datapath, (slot) => clearRuleSlot(datapath, slot));
     const targets = new RedirectTargets(datapath, new Map(), () => undefined);
     this.#firewall = new Firewall(datapath, this.#grace, this.#slots, targets);
-    this.#tables = new PodTables(datapath, options.pinRoot, options.gatewayMac, this.#log);
-    this.#flows = new PodFlows(datapath, options.pinRoot, this.#slots, this.#log);
+    this.#writer = new PodRuleWriter(this.#firewall, options.eventsPerSecond);
+    const { pinRoot, quietMs = QUIET_MS } = options;
+    this.#programs = new PodPrograms(datapath, pinRoot, this.#log, quietMs);
+    this.#tables = new PodTables(datapath, this.#programs, options.gatewayMac);
+    this.#flows = new PodFlows(datapath, pinRoot, this.#slots, this.#log);
     this.#edge = new NodeEdge(datapath, options, this.#log);
     this.#addressTimer = setInterval(() => {
       if (this.#inSync) this.#edge.followInterfaces();
       if (this.#edge.hasOtherAddresses(this.#ownNode())) this.#wake(COALESCE_MS);
+      void this.#programs.look();
     }, OWN_ADDRESSES_MS);
     this.#addressTimer.unref();
     const flows = datapath.flows.info.maxEntries;
@@ -201,7 +204,7 @@ export class PodNetwork {
   }
 
   problems(): readonly Problem[] {
-    const warnings = this.#cache.last?.blocks.flatMap(warningsOf) ?? [];
+    const warnings = this.#writer.blocks.flatMap(warningsOf);
     return [...this.#policies.problems(), ...warnings];
   }
 
@@ -225,7 +228,7 @@ export class PodNetwork {
     return describePodPolicies({
       newest: this.#objects.policies,
       inForce: this.#policies.inForce,
-      blocks: this.#cache.last?.blocks ?? [],
+      blocks: this.#writer.blocks,
       problems: [...problems, ...this.#policies.problems()],
       applyError: this.#applyError,
     });
@@ -246,9 +249,10 @@ export class PodNetwork {
       firewall: this.#firewall,
       slots: this.#slots,
       local: this.#local,
-      rules: this.#rules,
+      rules: this.#writer.rules,
       usedSlots: this.#tables.usedSlots,
       flows: this.#flows,
+      programs: this.#programs,
       applyError: this.#applyError,
     };
   }
@@ -275,6 +279,8 @@ export class PodNetwork {
     this.#timer.cancel();
     clearInterval(this.#addressTimer);
     await this.#running;
+    await this.#programs.close();
+    this.#edge.close();
     await this.#firewall.settle();
     await this.#flows.close();
     this.#grace.close();
@@ -315,7 +321,19 @@ export class PodNetwork {
     const entries = [...this.#local.entries.values()];
     const subjects = this.#local.subjects();
     const candidates = this.#policies.begin(this.#objects.policies);
-    await this.#put(subjects.map(localPodOf), candidates);
+    this.#edge.lookAtAddresses(this.#ownNode());
+    const { nodes, namespaces } = this.#objects;
+    await this.#writer.put(
+      {
+        localPods: subjects.map(localPodOf),
+        pods: this.#local.pods,
+        changedPods: this.#local.takeChanged(),
+        namespaces,
+        nodes: [...nodes.values()],
+        ownAddresses: this.#edge.ownAddresses,
+      },
+      candidates,
+    );
     candidates.commit();
     for (const entry of subjects) entry.isInForce = true;
     this.#edge.writeAddresses([...this.#local.entries.values()].map(({ link }) => link));
@@ -324,67 +342,15 @@ export class PodNetwork {
         const isThere = this.#local.entries.get(entry.link.hostName) === entry;
         if (isThere && !entry.isConnected) this.#connect(entry);
       }
+      /* Their program judges by these tables, so they are filled before. */
+      if (this.#flows.isCarrying) this.#edge.followInterfaces();
+      else this.#edge.followInterfacesSoon();
       return [...this.#local.entries.values()].every(({ isConnected }) => isConnected);
     });
-    /* Their program judges by these tables, so they are filled before. */
-    this.#edge.followInterfaces();
   }
 
   #ownNode() {
     return this.#objects.nodes.get(this.#options.nodeName);
-  }
-
-  /** Changes of policies that do not fit are given up one by one, until the rest fits. */
-  async #put(
-    localPods: readonly ReturnType<typeof localPodOf>[],
-    candidates: PodPolicyCandidates,
-  ): Promise<void> {
-    this.#edge.lookAtAddresses(this.#ownNode());
-    const changedPods = this.#local.takeChanged();
-    for (;;) {
-      try {
-        const policies = candidates.policies();
-        const steps = compilePodRulesInSteps(
-          {
-            localPods,
-            pods: this.#local.pods,
-            changedPods,
-            namespaces: this.#objects.namespaces,
-            nodes: [...this.#objects.nodes.values()],
-            ownAddresses: this.#edge.ownAddresses,
-            networkPolicies: policies.filter((policy) => policy.kind === "NetworkPolicy"),
-            clusterNetworkPolicies: policies.filter(
-              (policy) => policy.kind === "ClusterNetworkPolicy",
-            ),
-          },
-          this.#cache,
-        );
-        await this.#write(await inTurns(steps), localPods);
-        return;
-      } catch (error) {
-        if (!(error instanceof CapacityError) || !candidates.refuse(error)) throw error;
-      }
-    }
-  }
-
-  async #write(rules: PodRules, localPods: readonly ReturnType<typeof localPodOf>[]) {
-    /* Every pod is judged, also one that no rule names: what is not judged is closed. */
-    const judgedSlots = localPods.flatMap(({ slotOut, slotIn }) => [slotOut, slotIn]);
-    await yieldToLoop();
-    const fieldClasses = this.#classesOf(rules.rules);
-    await yieldToLoop();
-    const isNew = await this.#firewall.change({
-      rules: rules.rules,
-      fieldClasses,
-      contents: rules.contents,
-      judgedSlots,
-      enforcedSlots: judgedSlots,
-      passUnparsable: false,
-      eventsPerSecond: this.#options.eventsPerSecond,
-    });
-    /* What allowed a flow may have gone with an address. */
-    if (!isNew && rules.contents !== this.#rules?.contents) this.#firewall.judgeFlowsAgain();
-    this.#rules = rules;
   }
 
   /** One that cannot be connected keeps no other from it. */

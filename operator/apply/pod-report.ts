@@ -9,6 +9,7 @@ import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import type { PodFlows } from "./pod-flows.js";
 import { keyOf } from "./pod-objects.js";
+import type { PodPrograms } from "./pod-programs.js";
 import type { RuleSlots } from "./rule-slots.js";
 import { ruleCapacity } from "./rule-tables.js";
 
@@ -21,6 +22,7 @@ export interface PodPicture {
   /** Interface slots that have ever been in use are below this. */
   readonly usedSlots: number;
   readonly flows: PodFlows;
+  readonly programs: PodPrograms;
   /** Undefined: an earlier agent's are in force. */
   readonly rules: PodRules | undefined;
   readonly applyError: string | undefined;
@@ -34,6 +36,7 @@ export function describePodNetwork({
   rules,
   usedSlots,
   flows,
+  programs,
   applyError,
 }: PodPicture): Omit<PodNetworkState, "inSync" | "applyError" | "pools"> {
   const entries = [...local.entries.values()];
@@ -49,6 +52,7 @@ export function describePodNetwork({
     generation: firewall.generation.number,
     pods: entries.length,
     closedPods: closed.length,
+    programs: programs.state(),
     podProblems: closed.map((entry) => closedPod(entry, applyError)),
     policies: rules?.policyPods.size ?? 0,
     rules: rules?.rules.length ?? 0,

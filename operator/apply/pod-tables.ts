@@ -1,22 +1,10 @@
-import { join } from "node:path";
-import type pino from "pino";
 import { Limits, type PodInterface, type PodKey } from "../../datapath/generated/layout.js";
-import {
-  type IfIndex,
-  ifIndex,
-  listInterfaces,
-  type Program,
-  queryClsact,
-  queryTcx,
-  type TcDirection,
-} from "../../datapath/index.js";
+import { type IfIndex, listInterfaces } from "../../datapath/index.js";
 import { CapacityError } from "../compile/capacity-error.js";
-import { CLSACT } from "./attachments.js";
 import { clearInterfaceSlot } from "./counters.js";
-import { LinkPins } from "./link-pins.js";
-import { attachPinned } from "./pinned-program.js";
 import type { PodDatapath } from "./pod-datapath.js";
 import { macBytes, type PodLink, wordsOf } from "./pod-link.js";
+import type { PodPrograms } from "./pod-programs.js";
 import { limitBits, writeRates } from "./pod-rates.js";
 
 /** Where a pod is in the kernel's tables. */
@@ -35,35 +23,32 @@ export type Found =
   | "other-layout"
   | "new";
 
-const HOOKS = [
-  { kind: "pod-out", direction: "ingress", program: "podOut" },
-  { kind: "pod-in", direction: "egress", program: "podIn" },
-] as const;
-
 /**
  * Rows and programs of pods. A pod is where `pod_interfaces` says; a restarted agent finds its slots there, and its
- * programs by their pins, beside the layout folders as those of the uplinks.
+ * programs on their links.
  */
 export class PodTables {
   readonly #datapath: PodDatapath;
   readonly #gatewayMac: Uint8Array;
-  readonly #pins: LinkPins;
+  readonly #programs: PodPrograms;
+  /** Links that an agent before this one has put its programs on, and that these tables do not know. */
+  readonly #left = new Set<number>();
   readonly #rows = new Map<number, PodInterface>();
   /** Slot 0 counts what is of no pod. */
   #usedSlots = 1;
 
   /** Forgets what lost its interface while no agent ran. */
-  constructor(datapath: PodDatapath, pinRoot: string, gatewayMac: string, log: pino.Logger) {
+  constructor(datapath: PodDatapath, programs: PodPrograms, gatewayMac: string) {
     this.#datapath = datapath;
     this.#gatewayMac = macBytes(gatewayMac);
-    this.#pins = new LinkPins(join(pinRoot, "pod-links"), log);
+    this.#programs = programs;
     const present = new Set<number>(listInterfaces().map(({ index }) => index));
     for (const [index, row] of [...datapath.podInterfaces.entries()]) {
       this.#rows.set(index, row);
       this.#usedSlots = Math.max(this.#usedSlots, row.slotIn + 1);
       if (!present.has(index)) this.#remove(index);
     }
-    for (const index of this.#pins.indices()) if (!present.has(index)) this.#unpin(index);
+    for (const index of programs.find((known) => this.#rows.has(known))) this.#left.add(index);
     for (const [key, { ifindex }] of [...datapath.pods.entries()]) {
       if (!this.#rows.has(ifindex)) datapath.pods.delete(key);
     }
@@ -80,6 +65,7 @@ export class PodTables {
    * @throws CapacityError
    */
   take(link: PodLink, index: IfIndex): { readonly place: PodPlace; readonly found: Found } {
+    this.#programs.busy();
     const known = this.#rows.get(index);
     if (known !== undefined && isSameBytes(known.mac, macBytes(link.mac))) {
       const { slotOut, slotIn } = known;
@@ -92,7 +78,7 @@ export class PodTables {
     const slotOut = this.#freeSlot();
     const row = rowOf(link, slotOut);
     for (const slot of [slotOut, row.slotIn]) clearInterfaceSlot(this.#datapath, slot);
-    const found = this.#pins.indices().includes(index) ? "other-layout" : "new";
+    const found = this.#left.has(index) ? "other-layout" : "new";
     this.#limit(link, row);
     this.#put(index, row);
     this.#usedSlots = Math.max(this.#usedSlots, row.slotIn + 1);
@@ -111,9 +97,7 @@ export class PodTables {
 
   /** Puts this agent's programs on the link, in place where others are, and lets other pods find it. */
   connect(link: PodLink, { index, slotOut, slotIn }: PodPlace): void {
-    for (const { kind, direction, program } of HOOKS) {
-      attachPinned(this.#pins, { kind, index, direction }, this.#datapath[program]);
-    }
+    this.#programs.attach(index);
     const row = {
       ifindex: index,
       slotOut,
@@ -141,19 +125,8 @@ export class PodTables {
     for (const key of keysOf(link)) {
       if (this.#datapath.pods.lookup(key)?.ifindex !== index) return "its row in pods";
     }
-    const missing = HOOKS.find(
-      ({ program, direction }) =>
-        !this.#isAttached(this.#datapath[program], ifIndex(index), direction),
-    );
-    return missing && `its program ${missing.kind}`;
-  }
-
-  #isAttached(program: Program, index: IfIndex, direction: TcDirection): boolean {
-    const { id } = program.info();
-    return (
-      queryClsact({ ifIndex: index, direction, ...CLSACT }) === id ||
-      queryTcx(index, direction).includes(id)
-    );
+    const missing = this.#programs.missing(index);
+    return missing && `its program ${missing}`;
   }
 
   /** A sender's slot is odd, and its receiver's the next one. */
@@ -173,11 +146,8 @@ export class PodTables {
   #remove(index: number): void {
     this.#datapath.podInterfaces.delete(index);
     this.#rows.delete(index);
-    this.#unpin(index);
-  }
-
-  #unpin(index: number): void {
-    for (const { kind } of HOOKS) this.#pins.remove(kind, index);
+    this.#left.delete(index);
+    this.#programs.forget(index);
   }
 }
 

@@ -122,6 +122,7 @@ test("status of an agent with a pod network has its summary, and what is wrong t
   await serve({ status: () => ({ ...status, podNetwork }) });
   const { out } = await run("status");
   assert.match(out, /Pods\n30 attached, 1 closed; 4 policies, 17 rules, generation 12\n/);
+  assert.match(out, /programs: 28 pods by tcx links, 2 by clsact filters\n/);
   assert.match(out, /10\.244\.1\.0\/24: 30 of 253 addresses in use/);
   assert.match(out, /fd00:244:1::\/64: 30 addresses in use/);
   assert.match(

@@ -33,6 +33,10 @@ const corruptFolder = "corrupt";
  */
 export class AttachmentStore {
   readonly #folder: string;
+  #cursors: readonly string[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  /** The writing of cursors that has not begun yet. */
+  #next: Promise<void> | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -73,9 +77,17 @@ export class AttachmentStore {
     return aside;
   }
 
-  /** Resolves when the attachment is on disk, as pending. @throws SluiceError SLUICE_CNI_STATE */
-  async begin(attachment: Attachment): Promise<void> {
-    await this.#write(`${fileNameOf(attachment)}${pending}`, JSON.stringify(attachment));
+  /**
+   * Resolves when the attachment is on disk, as pending.
+   *
+   * @param cursors the addresses given out last; undefined: they stay as they are on disk
+   * @throws SluiceError SLUICE_CNI_STATE
+   */
+  async begin(attachment: Attachment, cursors?: readonly string[]): Promise<void> {
+    await Promise.all([
+      this.#write(`${fileNameOf(attachment)}${pending}`, JSON.stringify(attachment)),
+      cursors && this.#writeCursors(cursors),
+    ]);
   }
 
   /**
@@ -97,10 +109,19 @@ export class AttachmentStore {
     });
   }
 
-  /** Best effort: what is lost by a failure is that an address comes back sooner. */
-  async writeCursors(cursors: readonly string[]): Promise<void> {
-    const text = cursors.map((cursor) => `${cursor}\n`).join("");
-    await this.#write(cursorFile, text, false).catch(() => {});
+  /**
+   * Best effort: what is lost by a failure is that an address comes back sooner. The newest are written once for all who
+   * ask while an earlier writing goes on.
+   */
+  #writeCursors(cursors: readonly string[]): Promise<void> {
+    this.#cursors = cursors;
+    this.#next ??= this.#writing.then(() => {
+      this.#next = undefined;
+      const text = this.#cursors.map((cursor) => `${cursor}\n`).join("");
+      return this.#write(cursorFile, text, false).catch(() => {});
+    });
+    this.#writing = this.#next;
+    return this.#next;
   }
 
   /** Why nothing could be written now; undefined when it could. */

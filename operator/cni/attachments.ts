@@ -165,8 +165,7 @@ export class Attachments {
 
   async #make(attachment: Attachment): Promise<void> {
     const { store, links, network } = this.#parts;
-    await store.begin(attachment);
-    await store.writeCursors(this.#pool.cursors());
+    await store.begin(attachment, this.#pool.cursors());
     links.create(attachment);
     // What waits on the event loop goes first: a burst of calls is many short stops and not one long.
     await nextTurn();

@@ -24,6 +24,11 @@ import { cniError } from "./errors.js";
 import { gatewayV4, gatewayV6, hostMac } from "./gateway.js";
 import { formatAlias, parseAlias } from "./link-alias.js";
 import type { PodLinks } from "./pod-links.js";
+import { Turns } from "./turns.js";
+
+/** One of the pool's four threads stays for files, which ADD waits for. */
+const mostDeletions = 3;
+const deletions = new Turns(mostDeletions);
 
 const hostNamePattern = new RegExp(`^${hostNamePrefix}[0-9a-f]{11}$`);
 
@@ -202,7 +207,7 @@ function checkPod({ ifName, addresses }: Attachment): string | undefined {
 
 async function remove(hostName: string): Promise<void> {
   try {
-    await deleteLinkAside(hostName);
+    await deletions.run(hostName, () => deleteLinkAside(hostName));
   } catch (cause) {
     throw cniError("SLUICE_CNI_LINK", `cannot remove interface ${hostName}`, { cause });
   }

@@ -54,8 +54,9 @@ function readProtocol(entry: object, value: unknown): PortMapping["protocol"] {
 
 function readIp(entry: object, value: unknown): string | undefined {
   if (value === undefined || value === "") return undefined;
-  const cidr = typeof value === "string" ? readCidr(value.toLowerCase(), ANY_CIDR) : undefined;
-  if (cidr === undefined || isFault(cidr) || String(value).includes("/")) {
+  const isText = typeof value === "string" && !value.includes("/");
+  const cidr = isText ? readCidr(value.toLowerCase(), ANY_CIDR) : undefined;
+  if (cidr === undefined || isFault(cidr)) {
     throw bad(entry, "with an address as hostIP, or none");
   }
   return formatAddress(cidr);

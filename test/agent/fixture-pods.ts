@@ -7,6 +7,7 @@ export const podNetwork: PodNetworkState = {
   generation: 12,
   pods: 30,
   closedPods: 1,
+  programs: { tcx: 28, clsact: 2 },
   podProblems: [
     {
       type: "Closed",

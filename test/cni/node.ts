@@ -150,7 +150,9 @@ export function runShim(node: Pick<CniNode, "binFolder">, call: ShimCall): Promi
     const options = { env, timeout: killAfterMs ?? 0, killSignal: "SIGKILL" as const };
     const child = execFile(join(node.binFolder, "sluice"), options, (error, stdout, stderr) => {
       const result = stdout === "" ? undefined : (JSON.parse(stdout) as ShimResult);
-      const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+      // Whoever ends the shim closes its output first, and may be later than its end.
+      const exitCode = killAfterMs !== undefined && stdout === "" ? -1 : code;
       resolve({ exitCode, stderr, result });
     });
     child.stdin?.on("error", () => {});

@@ -109,10 +109,15 @@ const arrives = (source: string, destination: string, ...inner: readonly Layer[]
   packet(head, ipv4({ source, destination }), ...inner);
 const arrivals = (
   [
-    ["arrives", REDIRECT, arrives(OUTSIDE, B.ipv4, udp({ destinationPort: 53 }))],
+    ["arrives", REDIRECT, arrives(OUTSIDE, B.ipv4, icmp())],
+    ["arrives-to-be-seen", GO_ON, arrives(OUTSIDE, B.ipv4, udp({ destinationPort: 53 }))],
     ["arrives-refused", DROP, arrives(OUTSIDE, B.ipv4, web)],
     ["arrives-forged", DROP, arrives(A.ipv4, B.ipv4, udp({ destinationPort: 53 }))],
-    ["arrives-at-port", REDIRECT, arrives(OUTSIDE, NODE, udp({ destinationPort: 5353 }))],
+    [
+      "arrives-at-port",
+      REDIRECT,
+      arrives(OUTSIDE, NODE, udp({ sourcePort: 40001, destinationPort: 5353 })),
+    ],
     ["arrives-at-sctp-port", REDIRECT, arrives(OUTSIDE, NODE, sctp({ destinationPort: 8080 }))],
     ["arrives-for-node", GO_ON, arrives(OUTSIDE, NODE, udp({ destinationPort: 53 }))],
   ] as const

@@ -1,6 +1,6 @@
 import type { Cluster } from "../support/cluster/cluster.js";
 import { installChart } from "../support/cluster/install.js";
-import { type Namespace, withNamespaces } from "../support/netns.js";
+import { type Lab, type Namespace, withNamespaces } from "../support/netns.js";
 import { withNodes } from "./node.js";
 import { createPodNode, type PodNode } from "./pods.js";
 
@@ -11,10 +11,12 @@ export interface PodNodes {
   readonly machine: (number: number) => Promise<PodNode>;
   /** Gives the Node both; makes it when there is none. */
   readonly register: (number: number) => Promise<void>;
-  /** What all of them are connected by. */
+  /** What all of them are connected by; it has an address of its own. */
   readonly wire: Namespace;
+  readonly lab: Lab;
 }
 
+export const wireAddress = "10.77.0.100";
 export const nodeAddress = (number: number) => `10.77.0.${number}`;
 export const nodeAddress6 = (number: number) => `fd77::${number}`;
 
@@ -28,10 +30,12 @@ export async function withPodNodes(
     await withNamespaces(async (lab) => {
       const wire = lab.namespace("wire");
       wire.run("ip", "link", "add", "shared", "type", "bridge");
+      wire.run("ip", "address", "add", `${wireAddress}/24`, "dev", "shared");
       wire.run("ip", "link", "set", "shared", "up");
       await body({
         cluster,
         wire,
+        lab,
         async machine(number) {
           const name = `node${number}`;
           const made = await node(name);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Limits } from "../../datapath/generated/layout.js";
 import { countPolicies, policyTitle } from "../../operator/cli/policy-hits.js";
 import type { Condition } from "../../operator/status/condition.js";
 import { withCluster } from "../support/cluster/cluster.js";
@@ -94,7 +95,7 @@ test("policies of pods, and pods without network", async (context) => {
       const server = await node.runPod("server", { labels: { app: "server" } });
       const client = await node.runPod("client", { labels: { app: "client" } });
       await server.peer.call("serveTcp", { port });
-      await cluster.apply(huge(6000));
+      await cluster.apply(huge(Limits.MAX_POD_RULES + 1));
 
       /* Its Event comes when the failure has lasted. */
       const outside = { runtimeConfig: { ips: ["198.51.100.1/32"] } };

@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startPeer } from "../lifecycle/peer-process.js";
 import { withCluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
-import { nodeAddress, withPodNodes } from "./pod-nodes.js";
+import { nodeAddress, wireAddress, withPodNodes } from "./pod-nodes.js";
 import { connects, createNamespace, isDropped, type PodNode, type RunningPod } from "./pods.js";
 
 const port = 8080;
@@ -28,6 +30,8 @@ spec:
   ingress:
   - from: [{ipBlock: {cidr: ${nodeAddress(1)}/32}}]
 `;
+/** Also the wire between the nodes, so that what comes by it is judged where it arrives. */
+const flags = { uplinks: "eth0,eth1" };
 const isolation = ["isolation", "ingress: web/only-clients"] as const;
 
 function routes({ node }: PodNode): readonly string[] {
@@ -48,11 +52,11 @@ test("pods of several nodes", async (context) => {
   await withCluster(async (cluster) => {
     await createNamespace(cluster, "web");
     const apply = (text: string) => cluster.kubectl(["apply", "-f", "-"], { input: text });
-    await withPodNodes(cluster, async ({ machine, register }) => {
+    await withPodNodes(cluster, async ({ lab, wire, machine, register }) => {
       const [first, second, third] = [await machine(1), await machine(2), await machine(3)];
       await register(1);
       await register(2);
-      const agents = [first.startPods(), second.startPods()];
+      const agents = [first.startPods({ flags }), second.startPods({ flags })];
       for (const agent of agents) await agent.ready();
       const client = await first.runPod("client", { labels: { app: "client" } });
       const server = await second.runPod("server", { labels: { app: "server" } });
@@ -83,7 +87,7 @@ test("pods of several nodes", async (context) => {
       let other: RunningPod | undefined;
       await context.test("a node that joins is reached", async () => {
         await register(3);
-        agents.push(third.startPods());
+        agents.push(third.startPods({ flags }));
         await agents[2]!.ready();
         other = await third.runPod("other", { labels: { app: "other" } });
         await eventually(() => assert.deepEqual(routes(second), ranges(1, 3)));
@@ -117,6 +121,38 @@ test("pods of several nodes", async (context) => {
         await connects(server.peer, nodeAddress(1), port);
         assert.equal(await first.inner.call("lastCaller", {}), server.ipv4);
       });
+
+      await context.test(
+        "an outside with a route reaches pods, and hears from the pod itself",
+        async () => {
+          const outsider = startPeer(lab, wire);
+          wire.run("ip", "route", "add", "10.244.0.0/16", "via", nodeAddress(1));
+          /* What comes from a node's address would be a masqueraded answer. */
+          wire.run(
+            "nft",
+            "table ip t { chain in { type filter hook input priority 0; ip saddr 10.77.0.0/28 drop; }; }",
+          );
+          await outsider.call("listen", { port: 7001 });
+          await client.peer.call("listen", { port: 7000 });
+          await client.peer.call("serveTcp", { port });
+          const [from, to] = [wireAddress, client.ipv4];
+          let number = 0;
+          await eventually(async () => {
+            number++;
+            const question = { port: 7001, to, toPort: 7000, stream: "question", number };
+            await outsider.call("answer", question);
+            await eventually(async () => {
+              assert.equal(await client.peer.call("heard", { stream: "question" }), number);
+            });
+            const answer = { port: 7000, to: from, toPort: 7001, stream: "answer", number };
+            await client.peer.call("answer", answer);
+            await sleep(50);
+            assert.ok((await outsider.call("heard", { stream: "answer" })) > 0);
+          });
+          await connects(outsider, to, port);
+          assert.equal(await client.peer.call("lastCaller", {}), from);
+        },
+      );
 
       await context.test(
         "a range that another node has is told, and the rest goes on",

@@ -68,6 +68,8 @@ export interface PeerCalls {
       readonly to: string;
       readonly port: number;
       readonly bytes?: number;
+      /** To ask from. */
+      readonly localPort?: number;
       readonly timeoutMs: number;
     },
     string

@@ -1,9 +1,10 @@
 /** Sends and receives in a network namespace for a test; started by peer-process.ts, which it answers. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { readFileSync } from "node:fs";
 import { createServer as createHttpServer, get } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { netstat } from "../support/netstat.js";
 import type { PeerCall, PeerCalls, PeerReply } from "./peer-calls.js";
+import { serveWho, whoByTcp, whoByUdp } from "./who.js";
 
 type Answers = {
   readonly [Name in PeerCall]: (
@@ -119,25 +120,13 @@ const answers: Answers = {
       socket.once("connect", () => end("open"));
       socket.on("error", () => end("refused"));
     }),
-  async serveWho({ port }) {
-    const udp = createSocket({ type: "udp6", ipv6Only: false });
-    udp.on("message", (_, { address, port: from }) => {
-      udp.send(plain(address), from, address);
-    });
-    await new Promise<void>((resolve) => udp.bind(port, resolve));
-    const tcp = createServer({ allowHalfOpen: true }, (socket) => {
-      const chunks: Buffer[] = [];
-      socket.on("data", (chunk) => void chunks.push(chunk));
-      socket.on("error", () => undefined);
-      socket.on("end", () =>
-        socket.end(Buffer.concat([...chunks, Buffer.from(plain(socket.remoteAddress ?? ""))])),
-      );
-    });
-    await new Promise<void>((resolve) => tcp.listen(port, resolve));
-  },
-  askWho: ({ protocol, to, port, bytes = 0, timeoutMs }) =>
-    protocol === "tcp" ? whoByTcp(to, port, bytes, timeoutMs) : whoByUdp(to, port, timeoutMs),
-  tellTcp({ name, text }) {
+  serveWho: ({ port }) => serveWho(port),
+  askWho: (asked) => (asked.protocol === "tcp" ? whoByTcp(asked) : whoByUdp(asked)),
+  async tellTcp({ name, text }) {
+    // The other end may know of a connection before this one has accepted it.
+    for (let waited = 0; !connections.has(name) && waited < 5000; waited += 5) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     connections.get(name)?.socket.write(text);
   },
   lastCaller: () => {
@@ -233,49 +222,6 @@ function serve(port: number, take: (socket: Socket) => void): Promise<void> {
   });
 }
 
-/** Without the form of an IPv4 address that IPv6 sockets have. */
-function plain(address: string): string {
-  return address.replace(/^::ffff:/, "");
-}
-
-/** Every byte has its place in what is sent, so nothing is lost or swapped when it comes back the same. */
-function whoByTcp(host: string, port: number, bytes: number, timeoutMs: number): Promise<string> {
-  const sent = Buffer.from(Uint8Array.from({ length: bytes }, (_, at) => at ^ (at >> 8)));
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    const socket = connect({ host, port }, () => socket.end(sent));
-    const end = (answer: string) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(answer);
-    };
-    const timer = setTimeout(() => end("silent"), timeoutMs);
-    socket.on("data", (chunk) => void chunks.push(chunk));
-    socket.on("error", ({ message }) => end(message));
-    socket.on("end", () => {
-      const all = Buffer.concat(chunks);
-      const isSame = all.subarray(0, bytes).equals(sent);
-      end(isSame ? all.subarray(bytes).toString() : `${all.length} bytes that were not sent`);
-    });
-  });
-}
-
-function whoByUdp(to: string, port: number, timeoutMs: number): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
-    const end = (answer: string) => {
-      clearTimeout(timer);
-      socket.close();
-      resolve(answer);
-    };
-    const timer = setTimeout(() => end("silent"), timeoutMs);
-    socket.on("error", ({ message }) => end(message));
-    socket.on("message", (message) => end(message.toString()));
-    /* Connected: an answer from another address does not count, and an error comes through. */
-    socket.connect(port, to, () => socket.send("who"));
-  });
-}
-
 function count(socket: UdpSocket): void {
   socket.on("message", (message) => {
     const [name = "", number] = message.toString().split(" ");
@@ -318,14 +264,6 @@ function request(url: string): void {
     response.on("end", () => requests.succeeded++);
   });
   sent.on("error", fail);
-}
-
-/** One number of /proc/net: pairs of lines, names and then values. */
-function netstat(file: string, prefix: string, name: string): number {
-  const lines = readFileSync(`/proc/thread-self/net/${file}`, "utf8").split("\n");
-  const [names, values] = lines.filter((line) => line.startsWith(prefix));
-  const index = names?.split(" ").indexOf(name) ?? -1;
-  return Number(values?.split(" ")[index] ?? 0);
 }
 
 process.on("message", (message) => {

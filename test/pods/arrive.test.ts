@@ -93,6 +93,12 @@ for (const family of [4, 6] as const) {
       }
     });
 
+    it("goes by the stack when it comes from outside of the cluster and conntrack must know it", () => {
+      const met = from(outside(), udp());
+      assert.equal(met.action, "stack");
+      assert.deepEqual(steps(met), []);
+    });
+
     it("may be an answer, and an error of a router about what the pod has sent", () => {
       const query = udp({ sourcePort: 40000, destinationPort: 53 });
       const answer = udp({ sourcePort: 53, destinationPort: 40000 });

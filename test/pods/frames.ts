@@ -11,8 +11,22 @@ const OFFSETS = {
   6: { source: 22, destination: 38, transport: 54 },
 } as const;
 const SOURCE_MAC = 6;
+export const FIRST_SOURCE_PORT = 20_000;
 
 const templates = new Map<string, Buffer>();
+
+/** A source port for each that no other has, and that none is sent to. */
+export function withSourcePorts(
+  packets: readonly Packet[],
+): readonly (readonly [Packet, number])[] {
+  const taken = new Set(packets.map(({ destinationPort }) => destinationPort));
+  let sourcePort = FIRST_SOURCE_PORT;
+  return packets.map((one) => {
+    do sourcePort++;
+    while (taken.has(sourcePort));
+    return [one, sourcePort] as const;
+  });
+}
 
 /** Which packet of a connection: the one that opens it, an answer, or a later one of the side that opened it. */
 export type Part = "first" | "answer" | "later";

@@ -97,7 +97,7 @@ describe("an agent that is killed in a storm of changes", () => {
       once: false,
     };
     const seen = new Map<string, number>();
-    for (let kill = 0; kill < 4; kill++) {
+    for (let kill = 0; kill < 3; kill++) {
       const child = fork(script, [JSON.stringify(settings)]);
       const exited = once(child, "exit");
       const messages: unknown[] = [];

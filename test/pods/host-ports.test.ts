@@ -206,8 +206,8 @@ for (const family of [4, 6] as const) {
           [...head(address, client), answer(number), payload(12)] as const;
         const met = f.arrive(toNode(...head(router, node), error, ...about(node, port)));
         assert.deepEqual(outcome(met), ["redirect", "a:in pass flow"]);
-        const [header, ...rest] = [...head(router, a, { hops: 63 }), error, ...about(a, own)];
-        assert.deepEqual(met.packet, toPod("a", header!, ...rest));
+        const layers = [...head(router, a, { hops: 63 }), error, ...about(a, own)];
+        assert.deepEqual(met.packet, toPod("a", ...layers));
       });
     }
 

@@ -2,6 +2,7 @@
 
 import pino from "pino";
 import { testRun } from "../../datapath/index.js";
+import type { PodProgramsState } from "../../operator/api/engine.js";
 import { openPodDatapath } from "../../operator/apply/pod-datapath.js";
 import type { PodLink } from "../../operator/apply/pod-link.js";
 import { openPodNetwork, type PodNetwork } from "../../operator/apply/pod-network.js";
@@ -10,12 +11,16 @@ import { GATEWAY_MAC } from "./harness.js";
 export interface NetworkSettings {
   readonly pinRoot: string;
   readonly nodeName: string;
+  /** Default: pods stay on their filters. */
+  readonly quietMs?: number;
 }
 
 /** What is asked of the process; it answers each call by one message. */
 export type NetworkCall =
   | { readonly call: "submit"; readonly events: readonly Parameters<PodNetwork["submit"]>[0][] }
   | { readonly call: "attach"; readonly link: PodLink }
+  /** What is not as it was made. */
+  | { readonly call: "check"; readonly link: PodLink }
   | { readonly call: "state" }
   /** Test runs of pod_in: what the programs return. */
   | { readonly call: "receive"; readonly index: number; readonly frames: readonly Buffer[] };
@@ -24,11 +29,12 @@ export interface NetworkState {
   readonly applications: number;
   readonly policies: number;
   readonly rules: number;
+  readonly programs: PodProgramsState;
   readonly applyError: string | undefined;
   readonly problems: readonly string[];
 }
 
-async function serve({ pinRoot, nodeName }: NetworkSettings): Promise<void> {
+async function serve({ pinRoot, nodeName, quietMs = 1e9 }: NetworkSettings): Promise<void> {
   let applications = 0;
   const network = await openPodNetwork(
     {
@@ -37,6 +43,7 @@ async function serve({ pinRoot, nodeName }: NetworkSettings): Promise<void> {
       gatewayMac: GATEWAY_MAC,
       uplinks: [],
       eventsPerSecond: 0,
+      quietMs,
       onApplied: () => applications++,
       onEvent: () => undefined,
     },
@@ -52,10 +59,19 @@ async function serve({ pinRoot, nodeName }: NetworkSettings): Promise<void> {
       case "attach":
         await network.attach(asked.link);
         return undefined;
+      case "check":
+        return network.check(asked.link);
       case "state": {
-        const { policies, rules, applyError } = network.state();
+        const { policies, rules, programs, applyError } = network.state();
         const problems = network.problems().map(({ message }) => message);
-        return { applications, policies, rules, applyError, problems } satisfies NetworkState;
+        return {
+          applications,
+          policies,
+          rules,
+          programs,
+          applyError,
+          problems,
+        } satisfies NetworkState;
       }
       case "receive": {
         const contextBytes = Buffer.alloc(192);

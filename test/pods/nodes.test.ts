@@ -42,6 +42,8 @@ interface Node {
 interface World {
   readonly nodes: readonly [Node, Node];
   readonly client: Peer;
+  /** On the first node. */
+  readonly program: Peer;
 }
 
 for (const mode of ["direct", "vxlan"] as const) {
@@ -63,8 +65,8 @@ async function between(context: TestContext, world: World, family: Family): Prom
     peer: Peer,
     to: string,
     port: number,
-    { protocol = "tcp", bytes = 0, timeoutMs = ANSWER_MS }: Asked = {},
-  ) => peer.call("askWho", { protocol, to, port, bytes, timeoutMs });
+    { protocol = "tcp", timeoutMs = ANSWER_MS, ...asked }: Asked = {},
+  ) => peer.call("askWho", { protocol, to, port, timeoutMs, ...asked });
   const forwarded = () =>
     world.nodes.map(({ namespace }) =>
       family === 4
@@ -125,6 +127,16 @@ async function between(context: TestContext, world: World, family: Family): Prom
     assert.match(await ask(world.client, node, HOST_PORT + 1, { protocol: "udp" }), /ECONNREFUSED/);
   });
 
+  await context.test(
+    "answers to a program of the node are its own, whatever its port",
+    async () => {
+      for (const protocol of ["tcp", "udp"] as const) {
+        const asked = { protocol, localPort: HOST_PORT };
+        assert.equal(await ask(world.program, onWire(CLIENT, family), PORT, asked), node);
+      }
+    },
+  );
+
   await context.test("policies of the pod judge what comes by it", async () => {
     const { pods } = one;
     const from = [`${onWire(CLIENT, family)}/${family === 4 ? 32 : 128}`];
@@ -144,6 +156,7 @@ async function between(context: TestContext, world: World, family: Family): Prom
 interface Asked {
   readonly protocol?: "tcp" | "udp";
   readonly bytes?: number;
+  readonly localPort?: number;
   readonly timeoutMs?: number;
 }
 
@@ -185,7 +198,9 @@ async function setUp(lab: Lab, mode: Mode): Promise<World> {
       },
     ],
   );
-  return { nodes: [one, two], client: startPeer(lab, outside) };
+  const client = startPeer(lab, outside);
+  await client.call("serveWho", { port: PORT });
+  return { nodes: [one, two], client, program: startPeer(lab, one.namespace) };
 }
 
 async function addNode(lab: Lab, namespace: Namespace, number: number): Promise<Node> {

@@ -28,14 +28,13 @@ import {
 import type { PolicyAnswer, PolicySubject } from "../policy-oracle/subject.js";
 import { createNamespace, type Namespace } from "../support/netns.js";
 import { macBytes } from "../support/packets.js";
-import { frameOf, type Part } from "./frames.js";
+import { FIRST_SOURCE_PORT, frameOf, type Part, withSourcePorts } from "./frames.js";
 import { localTable } from "./local-table.js";
 import { GATEWAY_MAC, openPods, type PodSizes, type Pods, words } from "./harness.js";
 
 /** Pods that a generated node has at most. */
 const MOST_PODS = 16;
 const CONTEXT_BYTES = 192;
-const FIRST_SOURCE_PORT = 20_000;
 
 interface Place {
   readonly index: IfIndex;
@@ -338,17 +337,6 @@ class ProgramSubject implements PolicySubject {
       this.#local.set(keyOf(pod), { ...place, slotOut, slotIn });
     });
   }
-}
-
-/** A source port for each that no other has, and that none is sent to. */
-function withSourcePorts(packets: readonly Packet[]): readonly (readonly [Packet, number])[] {
-  const taken = new Set(packets.map(({ destinationPort }) => destinationPort));
-  let sourcePort = FIRST_SOURCE_PORT;
-  return packets.map((one) => {
-    do sourcePort++;
-    while (taken.has(sourcePort));
-    return [one, sourcePort] as const;
-  });
 }
 
 function addressOf(pod: Pod, family: 4 | 6): string | undefined {

@@ -1,21 +1,18 @@
 /** Many changes at once, as an agent's pod network meets them: what is in force at the end, and meanwhile. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Limits } from "../../datapath/generated/layout.js";
 import { TcAction } from "../../datapath/index.js";
 import { eventually } from "../support/eventually.js";
-import { type Lab, type Namespace, withNamespaces } from "../support/netns.js";
+import { withNamespaces } from "../support/netns.js";
 import { eth, ipv4, packet } from "../support/packets.js";
 import { networkPolicy, podRecord, read, type TestPod } from "../support/policy-cluster.js";
 import { tcp } from "../support/transports.js";
 import { GATEWAY_MAC } from "./harness.js";
-import type { NetworkCall, NetworkSettings, NetworkState } from "./network-process.js";
+import type { NetworkCall, NetworkState } from "./network-process.js";
+import { startNetwork } from "./start-network.js";
 
-const script = fileURLToPath(new URL("network-process.js", import.meta.url));
 type Events = Extract<NetworkCall, { readonly call: "submit" }>["events"];
 
 const SERVER = "web/server";
@@ -171,7 +168,8 @@ function withNetwork(body: (network: Network) => Promise<void>): Promise<void> {
   return withNamespaces(async (lab) => {
     const node = lab.namespace("node");
     node.run("ip", ...`link add slcserver address ${GATEWAY_MAC} type veth peer p`.split(" "));
-    const call = await startProcess(lab, node, { pinRoot: lab.pinFolder(), nodeName: "here" });
+    const settings = { pinRoot: lab.pinFolder(), nodeName: "here" };
+    const { call } = await startNetwork(lab, node, settings);
     const index = node.indexOf("slcserver");
     const submit = (events: Events) => call<void>({ call: "submit", events });
     await submit([
@@ -196,34 +194,6 @@ function withNetwork(body: (network: Network) => Promise<void>): Promise<void> {
       },
     });
   });
-}
-
-async function startProcess(lab: Lab, node: Namespace, settings: NetworkSettings) {
-  const command = ["--pdeathsig", "KILL", "nsenter", `--net=${node.path}`, process.execPath];
-  const args = [...command, "--enable-source-maps", script, JSON.stringify(settings)];
-  const child = spawn("setpriv", args, {
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-    serialization: "advanced",
-  });
-  const exited = once(child, "exit");
-  lab.onCleanup(async () => {
-    child.kill("SIGKILL");
-    await exited;
-  });
-  const next = async () => {
-    const ended = exited.then(() => Promise.reject(new Error("the process ended")));
-    const [message] = (await Promise.race([once(child, "message"), ended])) as [
-      { readonly value?: unknown; readonly error?: string },
-    ];
-    if (message.error !== undefined) throw new Error(message.error);
-    return message.value;
-  };
-  await next();
-  return async <T>(asked: NetworkCall): Promise<T> => {
-    const answer = next();
-    child.send(asked);
-    return (await answer) as T;
-  };
 }
 
 function frame(source: string, destinationPort: number): Buffer {

@@ -1,6 +1,7 @@
 /** When what was written to the API server is in force on every node. */
 
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pod } from "../policy-oracle/manifests.js";
 import type { Cluster } from "../support/cluster/cluster.js";
 import { eventually } from "../support/eventually.js";
@@ -16,6 +17,10 @@ export interface Fence {
   /** Resolves when all agents judge by what has been written so far. */
   pass(changed: Changed): Promise<void>;
 }
+
+/** An agent reads its counters for every answer, and takes as long to apply a change. */
+const PAUSE_MS = 25;
+const PATIENCE_MS = 20_000;
 
 export const FENCE_NAMESPACE = "fence";
 
@@ -95,11 +100,12 @@ export function createFence(cluster: Cluster, nodes: readonly TruthNode[]): Fenc
       await Promise.all(
         nodes.map(({ name, api }) =>
           eventually(async () => {
+            await sleep(PAUSE_MS);
             const rules = await api.call("podRules");
             const inForce = new Set(rules.map(({ policy }) => policy));
             const missing = wanted.filter((policy) => !inForce.has(policy));
             assert.deepEqual(missing, [], `in force on ${name}`);
-          }),
+          }, PATIENCE_MS),
         ),
       );
     },

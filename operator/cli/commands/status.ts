@@ -215,6 +215,8 @@ function podNetwork({ podNetwork: pods }: EngineStatus, output: Output): string 
     ...(pods.podProblems.length > mostPodProblems
       ? [`and ${pods.podProblems.length - mostPodProblems} more pods without network`]
       : []),
+    `programs: ${formatCount(pods.programs.tcx)} pods by tcx links, ` +
+      `${formatCount(pods.programs.clsact)} by clsact filters`,
     ...pods.pools.map(({ cidr, used, capacity }) => {
       const all = capacity >= uncountable ? "" : ` of ${formatCount(capacity)}`;
       return `${cidr}: ${formatCount(used)}${all} addresses in use`;
