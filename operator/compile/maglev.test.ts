@@ -40,7 +40,7 @@ describe("a Maglev table", () => {
     const slots = shares(table, 4);
     assert.equal(slots[0], 0);
     for (const index of [1, 2, 3]) {
-      assert.ok(Math.abs(slots[index]! / table.length - index / 6) < 0.005, `${slots}`);
+      assert.ok(Math.abs(slots[index]! / table.length - index / 6) < 0.005, slots.join());
     }
     assert.equal(maglevTable(backends(3, () => 0)).length, 0);
     assert.equal(maglevTable([]).length, 0);

@@ -43,12 +43,13 @@ export class ServiceCompiler {
 
   /** What the node is now; a change of what guards external IPs alone touches only the Services that have some. */
   setPlace(place: ServicePlace): void {
-    const { guard, nodePortAddresses, ...before } = this.#place;
-    const { guard: newGuard, nodePortAddresses: newAddresses, ...after } = place;
+    const before = this.#place;
     this.#place = place;
-    if (textOf(before) !== textOf(after)) {
+    const withoutParts = (one: ServicePlace) =>
+      textOf({ ...one, guard: undefined, nodePortAddresses: undefined });
+    if (withoutParts(before) !== withoutParts(place)) {
       this.index.markAllDirty();
-    } else if (textOf(guard) !== textOf(newGuard)) {
+    } else if (textOf(before.guard) !== textOf(place.guard)) {
       for (const { key } of this.#claims.withExternalIPs()) this.index.markDirty(key);
     }
   }

@@ -1,4 +1,4 @@
-import { CELL_LOCAL, cellShift, type ServicePortRows, type ServiceRows } from "./service-rows.js";
+import type { ServicePortRows, ServiceRows } from "./service-rows.js";
 import type { Cidr } from "../model/records.js";
 import { BackendTable } from "./backend-table.js";
 import { IdAllocator } from "./id-allocator.js";
@@ -8,13 +8,12 @@ import {
   type AddressKey,
   type AddressWords,
   addressKey,
-  nodePortKey,
   type PortKey,
-  portKey,
 } from "./service-address.js";
 import { matchBackends, type MatchedBackends } from "./service-backends.js";
 import { type ServiceCapacity, ServiceCapacityError } from "./service-capacity.js";
 import type { FrontendRow } from "./service-frontends.js";
+import { isSameList, isSameRanges, isSameRow, keyOf, outsideIsLocal } from "./service-same.js";
 import type { Retired, ServiceBatch, ServiceRow, ServiceWrite } from "./service-writes.js";
 
 /** What the kernel has of one port of a Service. */
@@ -364,39 +363,7 @@ function knownPorts(
   return known;
 }
 
-function keyOf({ address, family, port, protocol }: FrontendRow): PortKey {
-  return address === undefined
-    ? nodePortKey(family, port, protocol)
-    : portKey(address, port, protocol);
-}
-
-function outsideIsLocal(cells: number): boolean {
-  return ((cells >> cellShift("nodePort", "outside")) & CELL_LOCAL) !== 0;
-}
-
 function isFull(table: string, service: string, used: number, capacity: number, more: number) {
   const needed = `${used} of ${capacity} entries are in use, and ${more} more are needed`;
   return new ServiceCapacityError(table, service, needed);
-}
-
-function isSameList(left: readonly number[], right: readonly number[]): boolean {
-  return left.length === right.length && left.every((id, at) => id === right[at]);
-}
-
-function isSameRanges(left: readonly Cidr[], right: readonly Cidr[]): boolean {
-  const isSame = (one: Cidr, other: Cidr) =>
-    one.family === 4
-      ? other.family === 4 && one.address === other.address && one.length === other.length
-      : other.family === 6 &&
-        one.high === other.high &&
-        one.low === other.low &&
-        one.length === other.length;
-  return left.length === right.length && left.every((one, at) => isSame(one, right[at]!));
-}
-
-function isSameRow(left: ServiceRow, right: ServiceRow): boolean {
-  for (const name in right) {
-    if (left[name as keyof ServiceRow] !== right[name as keyof ServiceRow]) return false;
-  }
-  return true;
 }

@@ -11,6 +11,7 @@ import type {
   SliceManifest,
   World,
 } from "./world.js";
+import { unique } from "./unique.js";
 
 export interface ServiceCase {
   readonly world: World;
@@ -313,11 +314,4 @@ export function aim(random: Random, { services }: World): Packet {
   ];
   const protocol = random.chance(0.9) ? (port.protocol ?? "TCP") : random.pick(PROTOCOLS);
   return { source: random.pick(sources), destination, port: number, protocol };
-}
-
-function unique<
-  O extends { readonly metadata: { readonly namespace: string; readonly name: string } },
->(objects: readonly O[]): readonly O[] {
-  const key = ({ metadata }: O) => `${metadata.namespace}/${metadata.name}`;
-  return [...new Map(objects.map((one) => [key(one), one])).values()];
 }

@@ -56,7 +56,7 @@ export class CompiledServices {
   readonly kernel = new KernelModel();
   readonly compiler: ServiceCompiler;
   #world: World;
-  readonly #drafts = new WeakMap<object, object>();
+  readonly #drafts = new WeakMap<object, ServiceRecord | EndpointSliceRecord>();
 
   constructor(world: World, capacity = PLENTY) {
     this.#world = { ...world, services: [], slices: [] };
@@ -84,12 +84,12 @@ export class CompiledServices {
     const services = byKey(world.services);
     for (const key of new Set([...services.keys(), ...byKey(before.services).keys()])) {
       const manifest = services.get(key);
-      index.setService(key, manifest && this.#draft<ServiceRecord>("Service", manifest));
+      index.setService(key, manifest && (this.#draft("Service", manifest) as ServiceRecord));
     }
     const slices = byKey(world.slices);
     for (const key of new Set([...slices.keys(), ...byKey(before.slices).keys()])) {
       const manifest = slices.get(key);
-      index.setSlice(key, manifest && this.#draft<EndpointSliceRecord>("EndpointSlice", manifest));
+      index.setSlice(key, manifest && (this.#draft("EndpointSlice", manifest) as EndpointSliceRecord));
     }
     return this.compiler.update(most);
   }
@@ -106,14 +106,14 @@ export class CompiledServices {
     return isPod ? "pod" : "outside";
   }
 
-  #draft<R>(kind: "Service" | "EndpointSlice", manifest: object): R {
+  #draft(kind: "Service" | "EndpointSlice", manifest: object): ServiceRecord | EndpointSliceRecord {
     const known = this.#drafts.get(manifest);
-    if (known !== undefined) return known as R;
+    if (known !== undefined) return known;
     const { draft, problems } = projectClusterObject(kind, manifest, origin, interner);
     assert.ok(draft !== undefined, JSON.stringify(problems));
     const record = { ...draft, origin };
     this.#drafts.set(manifest, record);
-    return record as R;
+    return record;
   }
 }
 
