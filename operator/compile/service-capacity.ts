@@ -31,3 +31,15 @@ export interface ServiceCapacity {
   readonly maglev: number;
   readonly sourceRanges: number;
 }
+
+/** Of a table of single entries. */
+export function isFull(
+  table: string,
+  service: string,
+  used: number,
+  capacity: number,
+  more: number,
+): ServiceCapacityError {
+  const needed = `${used} of ${capacity} entries are in use, and ${more} more are needed`;
+  return new ServiceCapacityError(table, service, needed);
+}

@@ -1,35 +1,15 @@
 import type { ServicePortRows, ServiceRows } from "./service-rows.js";
-import type { Cidr } from "../model/records.js";
 import { BackendTable } from "./backend-table.js";
 import { IdAllocator } from "./id-allocator.js";
 import { maglevTable } from "./maglev.js";
 import { RangeAllocator } from "./range-allocator.js";
-import {
-  type AddressKey,
-  type AddressWords,
-  addressKey,
-  type PortKey,
-} from "./service-address.js";
+import { type AddressKey, type AddressWords, addressKey, type PortKey } from "./service-address.js";
 import { matchBackends, type MatchedBackends } from "./service-backends.js";
-import { type ServiceCapacity, ServiceCapacityError } from "./service-capacity.js";
+import { isFull, type ServiceCapacity, ServiceCapacityError } from "./service-capacity.js";
+import { knownPorts, type PortState } from "./service-port-state.js";
 import type { FrontendRow } from "./service-frontends.js";
 import { isSameList, isSameRanges, isSameRow, keyOf, outsideIsLocal } from "./service-same.js";
 import type { Retired, ServiceBatch, ServiceRow, ServiceWrite } from "./service-writes.js";
-
-/** What the kernel has of one port of a Service. */
-interface PortState {
-  readonly key: string;
-  readonly id: number;
-  /** Of the Service. */
-  readonly port: number;
-  readonly row: ServiceRow;
-  readonly frontends: readonly FrontendRow[];
-  /** Numbers of all endpoints, in their order. */
-  readonly ids: readonly number[];
-  readonly cluster: readonly number[];
-  readonly local: readonly number[];
-  readonly sourceRanges: readonly Cidr[];
-}
 
 interface ServiceState {
   readonly ports: readonly PortState[];
@@ -333,37 +313,4 @@ export class ServiceTables {
     this.#undo.push(() => ranges.free(start, length));
     return start;
   }
-}
-
-/** What each port was before: by its name, and for one that was renamed by its number. */
-function knownPorts(
-  before: readonly PortState[],
-  after: readonly ServicePortRows[],
-): ReadonlyMap<ServicePortRows, PortState> {
-  const byKey = new Map(before.map((port) => [port.key, port]));
-  const known = new Map<ServicePortRows, PortState>();
-  for (const port of after) {
-    const same = byKey.get(port.key);
-    if (same !== undefined) known.set(port, same);
-    byKey.delete(port.key);
-  }
-  for (const port of after) {
-    if (byKey.size === 0) break;
-    if (known.has(port)) continue;
-    const renamed = [...byKey.values()].find(
-      (one) =>
-        one.port === port.port &&
-        one.row.family === port.family &&
-        one.row.protocol === port.protocol,
-    );
-    if (renamed === undefined) continue;
-    known.set(port, renamed);
-    byKey.delete(renamed.key);
-  }
-  return known;
-}
-
-function isFull(table: string, service: string, used: number, capacity: number, more: number) {
-  const needed = `${used} of ${capacity} entries are in use, and ${more} more are needed`;
-  return new ServiceCapacityError(table, service, needed);
 }

@@ -151,7 +151,7 @@ function withoutTerminating(world: World): World {
 function withoutHints(world: World): World {
   const slices = world.slices.map((slice) => ({
     ...slice,
-    endpoints: (slice.endpoints ?? []).map((endpoint) => ({ ...endpoint, hints: undefined })),
+    endpoints: (slice.endpoints ?? []).map((endpoint) => ({ ...endpoint, hints: {} })),
   }));
   return { ...world, slices };
 }

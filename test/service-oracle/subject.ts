@@ -89,7 +89,10 @@ export class CompiledServices {
     const slices = byKey(world.slices);
     for (const key of new Set([...slices.keys(), ...byKey(before.slices).keys()])) {
       const manifest = slices.get(key);
-      index.setSlice(key, manifest && (this.#draft("EndpointSlice", manifest) as EndpointSliceRecord));
+      index.setSlice(
+        key,
+        manifest && (this.#draft("EndpointSlice", manifest) as EndpointSliceRecord),
+      );
     }
     return this.compiler.update(most);
   }
