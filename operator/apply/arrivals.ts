@@ -6,9 +6,10 @@ import { CLSACT } from "./attachments.js";
 import { LinkPins } from "./link-pins.js";
 import { presentInterfaces } from "./node-interfaces.js";
 import { attachPinned, detachPinned } from "./pinned-program.js";
+import { TUNNEL_DEVICES } from "./underlay.js";
 
 /** Names of the tunnels between nodes. */
-const TUNNELS = /^sluice\.vxlan6?$/;
+const TUNNELS: ReadonlySet<string> = new Set(Object.values(TUNNEL_DEVICES));
 
 /**
  * Where packets for pods come in from outside of the node.
@@ -17,7 +18,7 @@ const TUNNELS = /^sluice\.vxlan6?$/;
  */
 export function arrivalInterfaces(uplinks: readonly string[]): readonly IfIndex[] {
   return presentInterfaces(uplinks)
-    .filter(({ name, uplink }) => uplink || TUNNELS.test(name))
+    .filter(({ name, uplink }) => uplink || TUNNELS.has(name))
     .map(({ index }) => ifIndex(index));
 }
 

@@ -3,6 +3,7 @@ import type { PodNetworkState, PodProblem, RuleState } from "../api/engine.js";
 import { describePodRule } from "../compile/describe-pod-rule.js";
 import type { PodRules } from "../compile/pod-rules.js";
 import type { CompiledRule } from "../compile/rule-list.js";
+import { describeBank } from "./bank-report.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Firewall } from "./firewall.js";
 import type { LocalEntry, LocalPodTable } from "./local-pod-table.js";
@@ -11,7 +12,6 @@ import type { PodFlows } from "./pod-flows.js";
 import { keyOf } from "./pod-objects.js";
 import type { PodPrograms } from "./pod-programs.js";
 import type { RuleSlots } from "./rule-slots.js";
-import { ruleCapacity } from "./rule-tables.js";
 
 /** What reports about pods are made of, at one moment. */
 export interface PodPicture {
@@ -45,7 +45,6 @@ export function describePodNetwork({
     rules === undefined
       ? []
       : entries.filter(({ isInForce, isConnected }) => !isInForce || !isConnected);
-  const { addresses, rules: tables } = firewall;
   const flowTable = flows.describe();
   return {
     flows: flowTable,
@@ -59,23 +58,7 @@ export function describePodNetwork({
     reasons: readOutcomes(datapath, usedSlots).reasons,
     tables: [
       { name: "pods", used: entries.length, capacity: Limits.MAX_PODS },
-      { name: "rules", used: tables?.rules.length ?? 0, capacity: ruleCapacity(datapath) },
-      { name: "rule slots", used: slots.used, capacity: slots.capacity },
-      {
-        name: "address classes",
-        used: addresses?.classes.count ?? 0,
-        capacity: Limits.MAX_ADDRESS_CLASSES,
-      },
-      {
-        name: "field classes",
-        used: tables?.fieldClassCount ?? 0,
-        capacity: Limits.MAX_FIELD_CLASSES,
-      },
-      {
-        name: "address lines",
-        used: addresses?.allocator.used ?? 0,
-        capacity: datapath.addressLines.length >> 1,
-      },
+      ...describeBank(datapath, firewall, slots),
       { name: "flows", used: flowTable.entries, capacity: flowTable.capacity },
     ],
   };

@@ -21,6 +21,7 @@ import type { CidrList, Problem, RuleRecord, XdpCidrSetRecord } from "../model/r
 import { version } from "../version.js";
 import type { AttachmentState } from "./attachments.js";
 import type { Confirmations } from "./confirmations.js";
+import { describeBank } from "./bank-report.js";
 import { readOutcomes, readRuleCounts } from "./counters.js";
 import type { Datapath } from "./datapath.js";
 import type { Desired, PresentInterface, SetContentCache } from "./desired.js";
@@ -197,26 +198,12 @@ function describeTables({
   slots,
   attachments,
 }: Picture): readonly TableState[] {
-  const { rules, addresses } = firewall;
+  const [rules, names, ...others] = describeBank(datapath, firewall, slots);
   return [
-    { name: "rules", used: rules?.rules.length ?? 0, capacity: Limits.MAX_RULES },
-    { name: "rule slots", used: slots.used, capacity: slots.capacity },
-    { name: "limits", used: rules?.limitCount ?? 0, capacity: Limits.MAX_LIMITS },
-    {
-      name: "address classes",
-      used: addresses?.classes.count ?? 0,
-      capacity: Limits.MAX_ADDRESS_CLASSES,
-    },
-    {
-      name: "field classes",
-      used: rules?.fieldClassCount ?? 0,
-      capacity: Limits.MAX_FIELD_CLASSES,
-    },
-    {
-      name: "address lines",
-      used: addresses?.allocator.used ?? 0,
-      capacity: datapath.addressLines.length >> 1,
-    },
+    rules,
+    names,
+    { name: "limits", used: firewall.rules?.limitCount ?? 0, capacity: Limits.MAX_LIMITS },
+    ...others,
     { name: "interfaces", used: attachments.length, capacity: Limits.MAX_UPLINK_SLOTS - 1 },
   ];
 }

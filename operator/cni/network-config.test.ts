@@ -37,7 +37,7 @@ test("the fields of a configuration are read", () => {
   assert.deepEqual(read({ mtu: 0, runtimeConfig: null, dns: {} }).mtu, undefined);
 });
 
-test("what would change the treatment of packets and is not implemented is code 2", () => {
+test("what would change the treatment of packets and is not supported is code 2", () => {
   for (const fields of [
     { runtimeConfig: { infinibandGUID: "c2:11:22:33:44:55:66:77" } },
     { runtimeConfig: { ipRanges: [[{ subnet: "10.0.0.0/24" }]] } },

@@ -27,13 +27,6 @@ export function wordsOfPair(pair: AddressPair, family: 4 | 6): AddressWords | un
   return pair.ipv6 && halves(pair.ipv6.high, pair.ipv6.low);
 }
 
-/** The address alone as a block. */
-export function cidrOfWords(words: AddressWords): Cidr {
-  if (words.length === 1) return { family: 4, address: words[0]!, length: 32 };
-  const half = (at: number) => (BigInt(words[at]!) << 32n) | BigInt(words[at + 1]!);
-  return { family: 6, high: half(0), low: half(2), length: 128 };
-}
-
 export function addressKey(words: AddressWords): AddressKey {
   return words.length === 1 ? words[0]! : words.join(".");
 }

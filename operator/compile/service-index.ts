@@ -115,10 +115,6 @@ export class ServiceIndex {
   }
 }
 
-export function serviceKey({ namespace, name }: { namespace: string; name: string }): string {
-  return `${namespace}/${name}`;
-}
-
 function serviceKeyOf({ namespace, serviceName }: EndpointSliceRecord): string | undefined {
   return serviceName === undefined ? undefined : `${namespace}/${serviceName}`;
 }
